@@ -1,0 +1,1 @@
+"""Runs a user would write: each script stands alone and is started by path."""

@@ -1,0 +1,678 @@
+"""
+The event schema: one frozen dataclass per event.
+
+Events are JSON lines. A process writes them to the event socket, the
+supervisor appends them to ``events.jsonl`` and adds its own. Every reader
+(live view, replay, report, tests) decodes the same lines with `decode`.
+
+The envelope is ``v seq time mono rank pid type``; all other keys are the fields
+of the event's dataclass. Changes only add: a reader skips types and fields it
+does not know, and a field that is missing takes its default.
+
+Times are seconds. ``time`` is the wall clock (Unix), ``mono`` the monotonic
+clock, which all processes of one machine share. Sizes are bytes. ``None`` means
+"not measured" and is never the same as zero.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any, Callable, Dict, List, Optional, Type, Union
+
+SCHEMA_VERSION = 1
+MAX_LINE_BYTES = 1 << 20
+
+PHASES = (
+    "start",
+    "import",
+    "load",
+    "data",
+    "step",
+    "evaluate",
+    "save",
+    "generate",
+    "log",
+    "end",
+    "fetch",
+    "forward",
+    "loss",
+    "backward",
+    "clip",
+    "optimizer",
+    "prefill",
+    "decode",
+    "download",
+    "compile",
+    "skip",
+    "upload",
+    "wait",
+    "other",
+)
+"""Every phase by name. The position is its number in a flight record, so new
+phases are appended."""
+
+STEP_PHASES = ("fetch", "forward", "loss", "backward", "clip", "optimizer", "other")
+"""The phases that make up a step, in the order they run."""
+
+
+class MalformedEvent(ValueError):
+    """A line that is not an event of this schema."""
+
+
+# --- what a training process says about itself ------------------------------
+
+
+@dataclass(frozen=True)
+class ProcessJoined:
+    """A process connected. `stack_signal` is set once it handles that signal."""
+
+    argv: List[str] = field(default_factory=list)
+    executable: str = ""
+    python: str = ""
+    role: str = "other"
+    """`launcher`, `rank`, `worker` or `other`; `other` becomes `rank` with the
+    first evidence of training."""
+    parent: int = 0
+    local_rank: Optional[int] = None
+    world_size: Optional[int] = None
+    stack_signal: Optional[int] = None
+    stack_file: Optional[str] = None
+    flight: Optional[str] = None
+    probe_version: str = ""
+
+
+@dataclass(frozen=True)
+class RankIdentified:
+    """First evidence of training in this process."""
+
+    evidence: str = ""
+    local_rank: Optional[int] = None
+    world_size: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class LibraryImported:
+    name: str = ""
+    version: Optional[str] = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingBegan:
+    """A trainer (or a plain loop, `trainer` = "plain loop") starts stepping."""
+
+    trainer: str = ""
+    step: int = 0
+    max_steps: Optional[int] = None
+    epochs: Optional[float] = None
+    output_dir: Optional[str] = None
+    batch_size: Optional[int] = None
+    accumulation: Optional[int] = None
+    can_save: bool = False
+    """A snapshot can write a checkpoint at a step boundary."""
+    resumable: bool = False
+    """That checkpoint is one the trainer itself can resume from."""
+
+
+@dataclass(frozen=True)
+class TrainingEnded:
+    step: int = 0
+    stopped: bool = False
+    """True when we asked for the stop."""
+
+
+@dataclass(frozen=True)
+class ModelDescribed:
+    """Parameters counted as PEFT's `print_trainable_parameters` counts them."""
+
+    model: str = ""
+    parameters: int = 0
+    trainable: int = 0
+    weights_trainable: Optional[int] = None
+    weights_frozen: Optional[int] = None
+    dtypes: Dict[str, int] = field(default_factory=dict)
+    """Parameters by dtype."""
+    devices: Dict[str, int] = field(default_factory=dict)
+    """Parameters by device."""
+
+
+@dataclass(frozen=True)
+class OptimizerDescribed:
+    optimizer: str = ""
+    implementation: Optional[str] = None
+    """`fused`, `foreach` or `for-loop` where the optimizer says so."""
+    learning_rate: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class StepEnded:
+    """One optimizer step, or `count` of them where steps are very fast."""
+
+    step: int = 0
+    count: int = 1
+    micro_steps: int = 1
+    seconds: float = 0.0
+    """Wall time of the step, without what ran between steps."""
+    phases: Dict[str, List[float]] = field(default_factory=dict)
+    """Phase -> [times it ran, seconds], exclusive of nested phases. What no
+    phase claims is `other`, so the seconds add up to `seconds`."""
+    tokens: Optional[int] = None
+    skipped: bool = False
+    clock: str = "host"
+
+
+@dataclass(frozen=True)
+class PhaseEnded:
+    """One phase outside the steps."""
+
+    phase: str = ""
+    seconds: float = 0.0
+    began: float = 0.0
+    """Monotonic clock."""
+    step: Optional[int] = None
+    detail: str = ""
+    bytes: Optional[int] = None
+    rows: Optional[int] = None
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class MetricsLogged:
+    step: int = 0
+    epoch: Optional[float] = None
+    values: Dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GenerationBegan:
+    id: int = 0
+    prompt_tokens: Optional[int] = None
+    max_new_tokens: Optional[int] = None
+    batch: Optional[int] = None
+    step: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class GenerationEnded:
+    id: int = 0
+    ttft_s: Optional[float] = None
+    tokens: int = 0
+    """New tokens of the longest row."""
+    seconds: float = 0.0
+    tokens_per_s: Optional[float] = None
+    """Decode rate: tokens after the first over the time after the first."""
+    second_token_s: Optional[float] = None
+    """Time between the first and the second token."""
+    hit_cap: Optional[bool] = None
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class MemorySampled:
+    """Bytes held by this process on its training device, or in RAM on a CPU."""
+
+    device: str = "cpu"
+    allocated: Optional[int] = None
+    reserved: Optional[int] = None
+    peak: Optional[int] = None
+    rss: Optional[int] = None
+    torch_limit: Optional[int] = None
+    physical: Optional[int] = None
+    phase: str = ""
+
+
+@dataclass(frozen=True)
+class LedgerMeasured:
+    """Where the bytes are, from the live tensors, shared storages once."""
+
+    step: int = 0
+    weights_trainable: int = 0
+    weights_frozen: int = 0
+    gradients: Optional[int] = None
+    exp_avg: Optional[int] = None
+    exp_avg_sq: Optional[int] = None
+    optimizer_other: Optional[int] = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class WarningRaised:
+    """A warning where it was born: `source` is `warnings`, `logging`,
+    `console`."""
+
+    source: str = ""
+    text: str = ""
+    category: str = ""
+    logger: str = ""
+    level: str = ""
+    file: str = ""
+    line: int = 0
+    phase: str = ""
+    step: Optional[int] = None
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class ExceptionRaised:
+    kind: str = ""
+    message: str = ""
+    traceback: str = ""
+    phase: str = ""
+    step: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    path: str = ""
+    step: Optional[int] = None
+    seconds: Optional[float] = None
+    bytes: Optional[int] = None
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class RequestFinished:
+    """The training process's answer to a save or stop request."""
+
+    id: str = ""
+    outcome: str = ""
+    """`done`, `refused` or `failed`."""
+    detail: str = ""
+    path: str = ""
+    step: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class ProbeFailed:
+    """A probe met an error and switched itself off; training is not touched."""
+
+    probe: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class ProbeCounted:
+    """The probes' own cost so far."""
+
+    events: int = 0
+    dropped: int = 0
+    errors: int = 0
+    hook_calls: int = 0
+    step_cost_s: Optional[float] = None
+    """Mean seconds our hooks added to a step, measured by their own clock."""
+
+
+@dataclass(frozen=True)
+class ProcessLeft:
+    reason: str = ""
+    """`exit` when it said goodbye, `hang-up` when the connection closed."""
+
+
+# --- what the supervisor says -----------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    id: str = ""
+    name: str = ""
+    argv: List[str] = field(default_factory=list)
+    cwd: str = ""
+    probes: bool = True
+    terminal: bool = True
+
+
+@dataclass(frozen=True)
+class ChildSpawned:
+    child: int = 0
+
+
+@dataclass(frozen=True)
+class SupervisorStarted:
+    supervisor: int = 0
+    keeper: int = 0
+    takeover: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PhaseObserved:
+    """What the flight record of process `of` showed, once it was worth seeing."""
+
+    of: int = 0
+    phase: str = ""
+    since: float = 0.0
+    """Wall clock."""
+    step: Optional[int] = None
+    micro_step: Optional[int] = None
+    tokens: Optional[int] = None
+    bytes: Optional[int] = None
+    rows: Optional[int] = None
+    total: Optional[int] = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class HostSampled:
+    cpu: Optional[float] = None
+    """Percent of one core, the child's whole tree."""
+    cpu_host: Optional[float] = None
+    """Percent of the whole machine."""
+    cores: Optional[int] = None
+    ram_total: Optional[int] = None
+    ram_available: Optional[int] = None
+    ram_limit: Optional[int] = None
+    """The smallest of RAM and every cgroup limit above the run."""
+    tree_rss: Optional[int] = None
+    swap_used: Optional[int] = None
+    swap_in_per_s: Optional[float] = None
+    disk_free: Optional[int] = None
+    processes: Optional[int] = None
+    console_lost: int = 0
+
+
+@dataclass(frozen=True)
+class CheckpointSeen:
+    """A checkpoint folder on the disk, as the watcher found it."""
+
+    path: str = ""
+    step: Optional[int] = None
+    bytes: int = 0
+    complete: Optional[bool] = None
+    resumable: Optional[bool] = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class WarningTriaged:
+    """One family of warnings; `count` is the total so far, so the newest wins."""
+
+    key: str = ""
+    rule: str = ""
+    severity: str = "unclassified"
+    kind: str = ""
+    text: str = ""
+    why: str = ""
+    do: str = ""
+    count: int = 1
+    first_step: Optional[int] = None
+    last_step: Optional[int] = None
+    phase: str = ""
+    ranks: List[int] = field(default_factory=list)
+    source: str = ""
+    origin: str = ""
+    """file:line, logger or category."""
+    first_seen: float = 0.0
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class FindingRaised:
+    rule: str = ""
+    severity: str = ""
+    kind: str = ""
+    summary: str = ""
+    evidence: List[str] = field(default_factory=list)
+    do: str = ""
+
+
+@dataclass(frozen=True)
+class FindingCleared:
+    rule: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CommandAsked:
+    id: str = ""
+    command: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class CommandProgressed:
+    id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class CommandFinished:
+    id: str = ""
+    command: str = ""
+    outcome: str = ""
+    """`done`, `refused`, `failed` or `unknown`."""
+    detail: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    status: str = ""
+    exit_code: Optional[int] = None
+    signal: Optional[int] = None
+    detail: str = ""
+
+
+Body = Union[
+    ProcessJoined,
+    RankIdentified,
+    LibraryImported,
+    TrainingBegan,
+    TrainingEnded,
+    ModelDescribed,
+    OptimizerDescribed,
+    StepEnded,
+    PhaseEnded,
+    MetricsLogged,
+    GenerationBegan,
+    GenerationEnded,
+    MemorySampled,
+    LedgerMeasured,
+    WarningRaised,
+    ExceptionRaised,
+    CheckpointSaved,
+    RequestFinished,
+    ProbeFailed,
+    ProbeCounted,
+    ProcessLeft,
+    RunStarted,
+    ChildSpawned,
+    SupervisorStarted,
+    PhaseObserved,
+    HostSampled,
+    CheckpointSeen,
+    WarningTriaged,
+    FindingRaised,
+    FindingCleared,
+    CommandAsked,
+    CommandProgressed,
+    CommandFinished,
+    RunEnded,
+]
+
+
+def type_name(body: Type[Any]) -> str:
+    """`StepEnded` -> "step_ended"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", body.__name__).lower()
+
+
+TYPES: Dict[str, Type[Any]] = {type_name(cls): cls for cls in Body.__args__}  # type: ignore[attr-defined]
+_NAMES = {cls: name for name, cls in TYPES.items()}
+
+
+@dataclass(frozen=True)
+class Event:
+    """An envelope and its body. `body` is None for a type of a later schema."""
+
+    type: str
+    time: float
+    mono: float = 0.0
+    pid: int = 0
+    rank: Optional[int] = None
+    seq: int = 0
+    v: int = SCHEMA_VERSION
+    body: Optional[Body] = None
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def encode(event: Event) -> str:
+    """
+    One JSON line without the newline.
+
+    A float that JSON cannot hold becomes the string "nan", "inf" or "-inf".
+
+    Raises:
+        TypeError, ValueError: the body holds something that is not JSON.
+    """
+    line: Dict[str, Any] = {
+        "v": event.v,
+        "seq": event.seq,
+        "time": round(event.time, 6),
+        "mono": round(event.mono, 6),
+        "rank": event.rank,
+        "pid": event.pid,
+        "type": event.type,
+    }
+    if event.body is not None:
+        line.update(vars(event.body))
+    try:
+        return _encoder.encode(line)
+    except ValueError:
+        return _encoder.encode(_finite(line))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if value != value else ("inf" if value > 0 else "-inf")
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def of(
+    body: Body,
+    *,
+    time: float,
+    mono: float = 0.0,
+    pid: int = 0,
+    rank: Optional[int] = None,
+    seq: int = 0,
+) -> Event:
+    """The event that carries `body`."""
+    return Event(_NAMES[type(body)], time, mono, pid, rank, seq, SCHEMA_VERSION, body)
+
+
+def decode(line: Union[str, bytes]) -> Event:
+    """
+    The event on one line.
+
+    Raises:
+        MalformedEvent: not JSON, not an event, too long, or a field of the
+            wrong type. Unknown types and fields are not an error.
+    """
+    if len(line) > MAX_LINE_BYTES:
+        raise MalformedEvent("line of %d bytes" % len(line))
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise MalformedEvent(str(error)) from None
+    if not isinstance(data, dict) or not isinstance(data.get("type"), str):
+        raise MalformedEvent("not an event")
+    envelope = {
+        "v": _integer(data.get("v", SCHEMA_VERSION)),
+        "seq": _integer(data.get("seq", 0)),
+        "time": _number(data.get("time")),
+        "mono": _number(data.get("mono", 0.0)),
+        "rank": None if data.get("rank") is None else _integer(data["rank"]),
+        "pid": _integer(data.get("pid", 0)),
+    }
+    cls = TYPES.get(data["type"])
+    body = None
+    if cls is not None:
+        body = cls(
+            **{
+                name: check(data[name])
+                for name, check in _CHECKS[cls].items()
+                if name in data
+            }
+        )
+    return Event(data["type"], body=body, **envelope)
+
+
+_NAMED_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def _integer(value: Any) -> int:
+    if type(value) is int and -(1 << 63) <= value < 1 << 63:
+        return value
+    raise MalformedEvent("%.40r is not an integer" % (value,))
+
+
+def _number(value: Any) -> float:
+    if type(value) is float:
+        return value
+    if type(value) is int and -(1 << 63) <= value < 1 << 63:
+        return float(value)
+    if isinstance(value, str) and value in _NAMED_FLOATS:
+        return _NAMED_FLOATS[value]
+    raise MalformedEvent("%.40r is not a number" % (value,))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise MalformedEvent("%.40r is not a text" % (value,))
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise MalformedEvent("%.40r is not true or false" % (value,))
+
+
+def _optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else check(value)
+
+
+def _list(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def checked(value: Any) -> List[Any]:
+        if not isinstance(value, list):
+            raise MalformedEvent("%.40r is not a list" % (value,))
+        return [check(item) for item in value]
+
+    return checked
+
+
+def _dict(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def checked(value: Any) -> Dict[str, Any]:
+        if not isinstance(value, dict):
+            raise MalformedEvent("%.40r is not an object" % (value,))
+        return {key: check(item) for key, item in value.items()}
+
+    return checked
+
+
+_KINDS: Dict[str, Callable[[Any], Any]] = {
+    "int": _integer,
+    "float": _number,
+    "str": _text,
+    "bool": _flag,
+    "Optional[int]": _optional(_integer),
+    "Optional[float]": _optional(_number),
+    "Optional[str]": _optional(_text),
+    "Optional[bool]": _optional(_flag),
+    "List[str]": _list(_text),
+    "List[int]": _list(_integer),
+    "Dict[str, int]": _dict(_integer),
+    "Dict[str, float]": _dict(_number),
+    "Dict[str, List[float]]": _dict(_list(_number)),
+}
+_CHECKS = {
+    cls: {f.name: _KINDS[str(f.type)] for f in fields(cls)} for cls in TYPES.values()
+}

@@ -1,0 +1,671 @@
+"""
+`fold(state, event)`: the one place where events become state.
+
+Pure: the same events give the same state, live, replayed or in a test. An event
+whose type is not known is counted and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from trainwatch.probes import events as ev
+from trainwatch.runner.state import (
+    EMPTY,
+    Checkpoint,
+    Command,
+    Finding,
+    Generation,
+    Host,
+    Ledger,
+    PhaseNow,
+    PhaseStat,
+    Process,
+    RunState,
+    StepStat,
+    Trainable,
+    Training,
+    Warning,
+)
+
+RECENT = 64
+"""Durations kept per phase for its median and 95th percentile."""
+WARM_UP = 1
+"""First runs of a phase inside steps that do not count as usual: they are 5 to
+50 times slower (allocation, autotuning)."""
+SERIES_POINTS = 512
+GENERATIONS = 32
+COMMANDS = 64
+PROBE_ERRORS = 16
+
+Fold = Callable[[RunState, ev.Event, Any], RunState]
+
+
+def fold(state: RunState, event: ev.Event) -> RunState:
+    """The state after `event`."""
+    state = replace(state, events=state.events + 1, last_event=event.time)
+    if event.body is None:
+        return replace(state, unknown_events=state.unknown_events + 1)
+    step = _FOLDS.get(type(event.body))
+    return step(state, event, event.body) if step else state
+
+
+def fold_all(events: Iterable[ev.Event], state: RunState = EMPTY) -> RunState:
+    for event in events:
+        state = fold(state, event)
+    return state
+
+
+def usual(stat: PhaseStat | None) -> float | None:
+    """The median duration of a phase in this run, or None before it has one."""
+    return statistics.median(stat.recent) if stat and stat.recent else None
+
+
+def percentile(values: tuple[float, ...], share: float) -> float | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _put(mapping: Mapping[K, V], key: K, value: V) -> dict[K, V]:
+    return {**mapping, key: value}
+
+
+def _process(state: RunState, pid: int, **changes: Any) -> RunState:
+    process = state.processes.get(pid) or Process(pid=pid)
+    return replace(
+        state, processes=_put(state.processes, pid, replace(process, **changes))
+    )
+
+
+def _get(state: RunState, event: ev.Event) -> Process:
+    return state.processes.get(event.pid) or Process(pid=event.pid, joined=event.time)
+
+
+def add_duration(
+    stat: PhaseStat | None, seconds: float, count: int, warm_up: int, clock: str
+) -> PhaseStat:
+    """`stat` after `count` more runs that took `seconds` together."""
+    stat = stat or PhaseStat()
+    each = seconds / count if count else 0.0
+    recent = stat.recent
+    if count and stat.count >= warm_up:
+        recent = (*recent[-RECENT + 1 :], each)
+    return PhaseStat(
+        count=stat.count + count,
+        total_s=stat.total_s + seconds,
+        last_s=each if count else stat.last_s,
+        recent=recent,
+        clock=clock,
+    )
+
+
+# --- the run ---
+
+
+def _run_started(state: RunState, event: ev.Event, body: ev.RunStarted) -> RunState:
+    return replace(
+        state,
+        run=replace(
+            state.run,
+            id=body.id,
+            name=body.name,
+            argv=tuple(body.argv),
+            cwd=body.cwd,
+            started=event.time,
+            probes=body.probes,
+        ),
+    )
+
+
+def _child_spawned(state: RunState, event: ev.Event, body: ev.ChildSpawned) -> RunState:
+    return replace(state, run=replace(state.run, status="running", child=body.child))
+
+
+def _supervisor_started(
+    state: RunState, event: ev.Event, body: ev.SupervisorStarted
+) -> RunState:
+    return replace(
+        state,
+        run=replace(state.run, supervisor=body.supervisor, keeper=body.keeper),
+        takeovers=state.takeovers + body.takeover,
+    )
+
+
+def _run_ended(state: RunState, event: ev.Event, body: ev.RunEnded) -> RunState:
+    return replace(
+        state,
+        run=replace(
+            state.run,
+            status=body.status,
+            exit_code=body.exit_code,
+            signal=body.signal,
+            detail=body.detail,
+            ended=event.time,
+        ),
+    )
+
+
+# --- processes ---
+
+
+def _joined(state: RunState, event: ev.Event, body: ev.ProcessJoined) -> RunState:
+    known = state.processes.get(event.pid)
+    base = replace(known, left=None, left_reason="") if known else Process()
+    process = replace(
+        base,
+        pid=event.pid,
+        rank=event.rank,
+        local_rank=body.local_rank,
+        world_size=body.world_size,
+        role=known.role if known and known.role == "rank" else body.role,
+        armed=True,
+        argv=tuple(body.argv),
+        python=body.python,
+        stack_signal=body.stack_signal,
+        stack_file=body.stack_file,
+        flight=body.flight,
+        joined=known.joined if known else event.time,
+        progressed=event.time,
+    )
+    if not known:
+        process = replace(process, phase=PhaseNow("start", event.time, event.time))
+    return replace(state, processes=_put(state.processes, event.pid, process))
+
+
+def _rank_identified(
+    state: RunState, event: ev.Event, body: ev.RankIdentified
+) -> RunState:
+    return _process(
+        state,
+        event.pid,
+        role="rank",
+        rank=event.rank,
+        local_rank=body.local_rank,
+        world_size=body.world_size,
+        progressed=event.time,
+    )
+
+
+def _left(state: RunState, event: ev.Event, body: ev.ProcessLeft) -> RunState:
+    if event.pid not in state.processes:
+        return state
+    return _process(state, event.pid, left=event.time, left_reason=body.reason)
+
+
+def _imported(state: RunState, event: ev.Event, body: ev.LibraryImported) -> RunState:
+    process = _get(state, event)
+    return _process(
+        state,
+        event.pid,
+        libraries=_put(process.libraries, body.name, body.version or ""),
+        phases=_put(
+            process.phases,
+            "import",
+            add_duration(process.phases.get("import"), body.seconds, 1, 0, "host"),
+        ),
+        progressed=event.time,
+    )
+
+
+def _training_began(
+    state: RunState, event: ev.Event, body: ev.TrainingBegan
+) -> RunState:
+    known = _get(state, event).training or Training()
+    return _process(
+        state,
+        event.pid,
+        role="rank",
+        step=body.step,
+        training=replace(
+            known,
+            trainer=body.trainer,
+            max_steps=body.max_steps,
+            epochs=body.epochs,
+            output_dir=body.output_dir,
+            batch_size=body.batch_size,
+            accumulation=body.accumulation,
+            can_save=body.can_save,
+            resumable=body.resumable,
+            first_step=body.step,
+            began=event.time,
+            ended=None,
+        ),
+        progressed=event.time,
+    )
+
+
+def _training_ended(
+    state: RunState, event: ev.Event, body: ev.TrainingEnded
+) -> RunState:
+    training = _get(state, event).training or Training()
+    return _process(
+        state,
+        event.pid,
+        training=replace(training, ended=event.time),
+        progressed=event.time,
+    )
+
+
+def _model(state: RunState, event: ev.Event, body: ev.ModelDescribed) -> RunState:
+    process = _get(state, event)
+    return _process(
+        state,
+        event.pid,
+        trainable=Trainable(
+            body.model, body.trainable, body.parameters, body.dtypes, body.devices
+        ),
+        ledger=replace(
+            process.ledger,
+            weights_trainable=body.weights_trainable,
+            weights_frozen=body.weights_frozen,
+        ),
+    )
+
+
+def _optimizer(
+    state: RunState, event: ev.Event, body: ev.OptimizerDescribed
+) -> RunState:
+    training = _get(state, event).training or Training()
+    return _process(
+        state,
+        event.pid,
+        training=replace(
+            training, optimizer=body.optimizer, implementation=body.implementation
+        ),
+    )
+
+
+def _step_ended(state: RunState, event: ev.Event, body: ev.StepEnded) -> RunState:
+    process = _get(state, event)
+    phases = dict(process.phases)
+    shares: dict[str, tuple[float, float]] = {}
+    for name, pair in body.phases.items():
+        if len(pair) != 2 or name not in ev.PHASES:
+            continue
+        count, seconds = int(pair[0]), pair[1]
+        phases[name] = add_duration(
+            phases.get(name), seconds, count, WARM_UP, body.clock
+        )
+        shares[name] = (pair[0], seconds)
+    count = max(1, body.count)
+    phases["step"] = add_duration(
+        phases.get("step"), body.seconds, count, WARM_UP, body.clock
+    )
+    steps = process.steps
+    tokens = steps.tokens
+    if body.tokens is not None:
+        tokens = (tokens or 0) + body.tokens
+    each = body.seconds / count
+    return _process(
+        state,
+        event.pid,
+        role="rank",
+        step=body.step,
+        phases=phases,
+        steps=StepStat(
+            count=steps.count + count,
+            seconds=steps.seconds + body.seconds,
+            last_s=each,
+            last_ended=event.time,
+            last_phases=shares,
+            recent=phases["step"].recent,
+            tokens=tokens,
+            skipped=steps.skipped + body.skipped,
+        ),
+        progressed=event.time,
+    )
+
+
+def _phase_ended(state: RunState, event: ev.Event, body: ev.PhaseEnded) -> RunState:
+    if body.phase not in ev.PHASES:
+        return state
+    process = _get(state, event)
+    stat = add_duration(process.phases.get(body.phase), body.seconds, 1, 0, "host")
+    return _process(
+        state,
+        event.pid,
+        phases=_put(process.phases, body.phase, stat),
+        progressed=event.time,
+    )
+
+
+def _phase_observed(
+    state: RunState, event: ev.Event, body: ev.PhaseObserved
+) -> RunState:
+    process = state.processes.get(body.of)
+    if process is None or body.phase not in ev.PHASES:
+        return state
+    now = PhaseNow(
+        name=body.phase,
+        since=body.since,
+        seen=event.time,
+        micro_step=body.micro_step,
+        tokens=body.tokens,
+        bytes=body.bytes,
+        rows=body.rows,
+        total=body.total,
+        detail=body.detail,
+    )
+    before = process.phase
+    counters = (now.name, now.since, now.tokens, now.bytes, now.rows, now.micro_step)
+    moved = counters != (
+        before.name,
+        before.since,
+        before.tokens,
+        before.bytes,
+        before.rows,
+        before.micro_step,
+    )
+    generations = process.generations
+    if generations and not generations[-1].done and body.tokens is not None:
+        last = generations[-1]
+        ttft = last.ttft_s
+        generations = (*generations[:-1], replace(last, tokens=body.tokens))
+        if ttft is None and body.phase == "decode":
+            generations = (
+                *generations[:-1],
+                replace(generations[-1], ttft_s=max(0.0, body.since - last.began)),
+            )
+    return _process(
+        state,
+        body.of,
+        phase=now,
+        step=body.step if body.step is not None else process.step,
+        generations=generations,
+        progressed=event.time if moved else process.progressed,
+    )
+
+
+def _metrics(state: RunState, event: ev.Event, body: ev.MetricsLogged) -> RunState:
+    process = _get(state, event)
+    state = _process(
+        state,
+        event.pid,
+        metrics={**process.metrics, **body.values},
+        metrics_at=event.time,
+        epoch=body.epoch if body.epoch is not None else process.epoch,
+        progressed=event.time,
+    )
+    if (process.rank or 0) != 0:
+        return state
+    series = dict(state.series)
+    for name, value in body.values.items():
+        series[name] = thin((*series.get(name, ()), (body.step, value)))
+    return replace(state, series=series)
+
+
+def thin(points: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
+    """At most SERIES_POINTS points: the older half loses every second one."""
+    if len(points) <= SERIES_POINTS:
+        return points
+    half = len(points) // 2
+    return (*points[:half:2], *points[half:])
+
+
+def _generation_began(
+    state: RunState, event: ev.Event, body: ev.GenerationBegan
+) -> RunState:
+    process = _get(state, event)
+    generation = Generation(
+        id=body.id,
+        prompt_tokens=body.prompt_tokens,
+        max_new_tokens=body.max_new_tokens,
+        batch=body.batch,
+        step=body.step,
+        began=event.time,
+    )
+    return _process(
+        state,
+        event.pid,
+        generations=(*process.generations[-GENERATIONS + 1 :], generation),
+        generation_count=process.generation_count + 1,
+        progressed=event.time,
+    )
+
+
+def _generation_ended(
+    state: RunState, event: ev.Event, body: ev.GenerationEnded
+) -> RunState:
+    process = _get(state, event)
+    ended = tuple(
+        replace(
+            g,
+            ttft_s=body.ttft_s,
+            tokens=body.tokens,
+            tokens_per_s=body.tokens_per_s,
+            second_token_s=body.second_token_s,
+            hit_cap=body.hit_cap,
+            seconds=body.seconds,
+            failed=body.failed,
+            done=True,
+        )
+        if g.id == body.id
+        else g
+        for g in process.generations
+    )
+    return _process(state, event.pid, generations=ended, progressed=event.time)
+
+
+def _memory(state: RunState, event: ev.Event, body: ev.MemorySampled) -> RunState:
+    process = _get(state, event)
+    before = process.memory
+    used = body.allocated if body.allocated is not None else body.rss
+    candidates = [b for b in (before.peak, body.peak, used) if b is not None]
+    peak = max(candidates, default=None)
+    rose = peak is not None and (before.peak is None or peak > before.peak)
+    memory = replace(
+        before,
+        device=body.device,
+        allocated=body.allocated,
+        reserved=body.reserved,
+        peak=peak,
+        peak_phase=body.phase if rose else before.peak_phase,
+        rss=body.rss,
+        torch_limit=body.torch_limit,
+        physical=body.physical,
+        sampled=event.time,
+    )
+    return _process(state, event.pid, memory=memory)
+
+
+def _ledger(state: RunState, event: ev.Event, body: ev.LedgerMeasured) -> RunState:
+    return _process(
+        state,
+        event.pid,
+        ledger=Ledger(
+            body.weights_trainable,
+            body.weights_frozen,
+            body.gradients,
+            body.exp_avg,
+            body.exp_avg_sq,
+            body.optimizer_other,
+            event.time,
+            body.step,
+        ),
+    )
+
+
+def _exception(state: RunState, event: ev.Event, body: ev.ExceptionRaised) -> RunState:
+    return _process(
+        state,
+        event.pid,
+        error=body.message,
+        error_kind=body.kind,
+        error_phase=body.phase,
+        traceback=body.traceback,
+    )
+
+
+def _probe_failed(state: RunState, event: ev.Event, body: ev.ProbeFailed) -> RunState:
+    errors = _get(state, event).probe_errors
+    line = f"{body.probe}: {body.error}"
+    return _process(state, event.pid, probe_errors=(*errors[-PROBE_ERRORS + 1 :], line))
+
+
+def _probe_counted(state: RunState, event: ev.Event, body: ev.ProbeCounted) -> RunState:
+    return _process(
+        state,
+        event.pid,
+        events=body.events,
+        dropped=body.dropped,
+        step_cost_s=body.step_cost_s,
+    )
+
+
+# --- warnings, findings, checkpoints, commands, host ---
+
+
+def _warning(state: RunState, event: ev.Event, body: ev.WarningTriaged) -> RunState:
+    if body.severity == "not_a_warning":
+        return state
+    warning = Warning(
+        key=body.key,
+        rule=body.rule,
+        severity=body.severity,
+        kind=body.kind,
+        text=body.text,
+        why=body.why,
+        do=body.do,
+        count=body.count,
+        first_step=body.first_step,
+        last_step=body.last_step,
+        phase=body.phase,
+        ranks=tuple(body.ranks),
+        source=body.source,
+        origin=body.origin,
+        evidence=body.evidence,
+        first_seen=body.first_seen or event.time,
+        last_seen=event.time,
+    )
+    return replace(state, warnings=_put(state.warnings, body.key, warning))
+
+
+def _finding_raised(
+    state: RunState, event: ev.Event, body: ev.FindingRaised
+) -> RunState:
+    finding = Finding(
+        body.rule,
+        body.severity,
+        body.kind,
+        body.summary,
+        tuple(body.evidence),
+        body.do,
+        event.time,
+    )
+    return replace(state, findings=_put(state.findings, body.rule, finding))
+
+
+def _finding_cleared(
+    state: RunState, event: ev.Event, body: ev.FindingCleared
+) -> RunState:
+    finding = state.findings.get(body.rule)
+    if finding is None:
+        return state
+    cleared = replace(finding, cleared=event.time)
+    return replace(state, findings=_put(state.findings, body.rule, cleared))
+
+
+def _checkpoint_saved(
+    state: RunState, event: ev.Event, body: ev.CheckpointSaved
+) -> RunState:
+    known = state.checkpoints.get(body.path) or Checkpoint(path=body.path)
+    checkpoint = replace(
+        known,
+        step=body.step if body.step is not None else known.step,
+        seconds=body.seconds,
+        bytes=body.bytes if body.bytes is not None else known.bytes,
+        ours=body.ours or known.ours,
+        seen=event.time,
+    )
+    return replace(state, checkpoints=_put(state.checkpoints, body.path, checkpoint))
+
+
+def _checkpoint_seen(
+    state: RunState, event: ev.Event, body: ev.CheckpointSeen
+) -> RunState:
+    known = state.checkpoints.get(body.path) or Checkpoint(path=body.path)
+    checkpoint = replace(
+        known,
+        step=body.step if body.step is not None else known.step,
+        bytes=body.bytes,
+        complete=body.complete,
+        resumable=body.resumable,
+        detail=body.detail,
+        seen=event.time,
+    )
+    return replace(state, checkpoints=_put(state.checkpoints, body.path, checkpoint))
+
+
+def _command_asked(state: RunState, event: ev.Event, body: ev.CommandAsked) -> RunState:
+    command = Command(body.id, body.command, event.time, None, body.detail)
+    return replace(state, commands=(*state.commands[-COMMANDS + 1 :], command))
+
+
+def _command_changed(
+    state: RunState,
+    event: ev.Event,
+    body: ev.CommandProgressed | ev.CommandFinished,
+) -> RunState:
+    def changed(command: Command) -> Command:
+        if command.id != body.id:
+            return command
+        if isinstance(body, ev.CommandProgressed):
+            return replace(command, detail=body.detail)
+        return replace(
+            command,
+            outcome=body.outcome,
+            detail=body.detail,
+            path=body.path,
+            finished=event.time,
+        )
+
+    return replace(state, commands=tuple(changed(c) for c in state.commands))
+
+
+def _host(state: RunState, event: ev.Event, body: ev.HostSampled) -> RunState:
+    return replace(state, host=Host(**vars(body), sampled=event.time))
+
+
+_FOLDS: dict[type[Any], Fold] = {
+    ev.RunStarted: _run_started,
+    ev.ChildSpawned: _child_spawned,
+    ev.SupervisorStarted: _supervisor_started,
+    ev.RunEnded: _run_ended,
+    ev.ProcessJoined: _joined,
+    ev.RankIdentified: _rank_identified,
+    ev.ProcessLeft: _left,
+    ev.LibraryImported: _imported,
+    ev.TrainingBegan: _training_began,
+    ev.TrainingEnded: _training_ended,
+    ev.ModelDescribed: _model,
+    ev.OptimizerDescribed: _optimizer,
+    ev.StepEnded: _step_ended,
+    ev.PhaseEnded: _phase_ended,
+    ev.PhaseObserved: _phase_observed,
+    ev.MetricsLogged: _metrics,
+    ev.GenerationBegan: _generation_began,
+    ev.GenerationEnded: _generation_ended,
+    ev.MemorySampled: _memory,
+    ev.LedgerMeasured: _ledger,
+    ev.ExceptionRaised: _exception,
+    ev.ProbeFailed: _probe_failed,
+    ev.ProbeCounted: _probe_counted,
+    ev.WarningTriaged: _warning,
+    ev.FindingRaised: _finding_raised,
+    ev.FindingCleared: _finding_cleared,
+    ev.CheckpointSaved: _checkpoint_saved,
+    ev.CheckpointSeen: _checkpoint_seen,
+    ev.CommandAsked: _command_asked,
+    ev.CommandProgressed: _command_changed,
+    ev.CommandFinished: _command_changed,
+    ev.HostSampled: _host,
+}

@@ -1,0 +1,317 @@
+"""
+The state of one run, as `fold` builds it from events.
+
+Frozen values, shared freely between threads. Times are wall clock seconds,
+durations seconds, sizes bytes; None is "not measured". Dictionaries inside are
+never changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+STATUSES = ("starting", "running", "finished", "failed", "aborted", "killed", "lost")
+SEVERITIES = (
+    "serious",
+    "attention",
+    "cleanup",
+    "unclassified",
+    "harmless",
+    "not_a_warning",
+)
+
+
+@dataclass(frozen=True)
+class PhaseStat:
+    """How often a phase ran and how long it took. Each run of it counts."""
+
+    count: int = 0
+    total_s: float = 0.0
+    last_s: float | None = None
+    recent: tuple[float, ...] = ()
+    """Seconds of the last runs, oldest first, without the warm-up."""
+    clock: str = "host"
+
+
+@dataclass(frozen=True)
+class PhaseNow:
+    """The phase a process was last seen in."""
+
+    name: str = "start"
+    since: float = 0.0
+    seen: float = 0.0
+    """When somebody last looked."""
+    micro_step: int | None = None
+    tokens: int | None = None
+    bytes: int | None = None
+    rows: int | None = None
+    total: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class StepStat:
+    """Optimizer steps that this process has ended."""
+
+    count: int = 0
+    seconds: float = 0.0
+    last_s: float | None = None
+    last_ended: float | None = None
+    last_phases: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Phase of the last step -> (times it ran, seconds)."""
+    recent: tuple[float, ...] = ()
+    tokens: int | None = None
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Memory:
+    device: str = "cpu"
+    allocated: int | None = None
+    reserved: int | None = None
+    peak: int | None = None
+    peak_phase: str = ""
+    rss: int | None = None
+    torch_limit: int | None = None
+    physical: int | None = None
+    sampled: float | None = None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    weights_trainable: int | None = None
+    weights_frozen: int | None = None
+    gradients: int | None = None
+    exp_avg: int | None = None
+    exp_avg_sq: int | None = None
+    optimizer_other: int | None = None
+    measured: float | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Trainable:
+    model: str = ""
+    parameters: int = 0
+    total: int = 0
+    dtypes: Mapping[str, int] = field(default_factory=dict)
+    devices: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def percent(self) -> float | None:
+        return 100 * self.parameters / self.total if self.total else None
+
+
+@dataclass(frozen=True)
+class Training:
+    trainer: str = ""
+    max_steps: int | None = None
+    epochs: float | None = None
+    output_dir: str | None = None
+    batch_size: int | None = None
+    accumulation: int | None = None
+    can_save: bool = False
+    resumable: bool = False
+    first_step: int = 0
+    optimizer: str = ""
+    implementation: str | None = None
+    began: float | None = None
+    ended: float | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    id: int = 0
+    prompt_tokens: int | None = None
+    max_new_tokens: int | None = None
+    batch: int | None = None
+    step: int | None = None
+    ttft_s: float | None = None
+    tokens: int = 0
+    tokens_per_s: float | None = None
+    second_token_s: float | None = None
+    hit_cap: bool | None = None
+    began: float = 0.0
+    seconds: float | None = None
+    done: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int = 0
+    rank: int | None = None
+    local_rank: int | None = None
+    world_size: int | None = None
+    role: str = "other"
+    armed: bool = False
+    argv: tuple[str, ...] = ()
+    python: str = ""
+    stack_signal: int | None = None
+    stack_file: str | None = None
+    flight: str | None = None
+    joined: float = 0.0
+    left: float | None = None
+    left_reason: str = ""
+    phase: PhaseNow = PhaseNow()
+    step: int | None = None
+    training: Training | None = None
+    phases: Mapping[str, PhaseStat] = field(default_factory=dict)
+    steps: StepStat = StepStat()
+    memory: Memory = Memory()
+    ledger: Ledger = Ledger()
+    trainable: Trainable | None = None
+    generations: tuple[Generation, ...] = ()
+    generation_count: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics_at: float | None = None
+    epoch: float | None = None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    error_kind: str = ""
+    error_phase: str = ""
+    traceback: str = ""
+    events: int = 0
+    dropped: int = 0
+    probe_errors: tuple[str, ...] = ()
+    step_cost_s: float | None = None
+    progressed: float | None = None
+    """When this process last showed progress of any kind."""
+
+
+@dataclass(frozen=True)
+class Warning:  # noqa: A001
+    """One family of warnings."""
+
+    key: str = ""
+    rule: str = ""
+    severity: str = "unclassified"
+    kind: str = ""
+    text: str = ""
+    why: str = ""
+    do: str = ""
+    count: int = 0
+    first_step: int | None = None
+    last_step: int | None = None
+    phase: str = ""
+    ranks: tuple[int, ...] = ()
+    source: str = ""
+    origin: str = ""
+    evidence: str = ""
+    first_seen: float = 0.0
+    last_seen: float = 0.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    rule: str = ""
+    severity: str = ""
+    kind: str = ""
+    summary: str = ""
+    evidence: tuple[str, ...] = ()
+    do: str = ""
+    since: float = 0.0
+    cleared: float | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    path: str = ""
+    step: int | None = None
+    bytes: int | None = None
+    complete: bool | None = None
+    resumable: bool | None = None
+    seconds: float | None = None
+    detail: str = ""
+    ours: bool = False
+    seen: float = 0.0
+
+
+@dataclass(frozen=True)
+class Command:
+    id: str = ""
+    command: str = ""
+    asked: float = 0.0
+    outcome: str | None = None
+    """None while it is under way."""
+    detail: str = ""
+    path: str = ""
+    finished: float | None = None
+
+
+@dataclass(frozen=True)
+class Host:
+    cpu: float | None = None
+    cpu_host: float | None = None
+    cores: int | None = None
+    ram_total: int | None = None
+    ram_available: int | None = None
+    ram_limit: int | None = None
+    tree_rss: int | None = None
+    swap_used: int | None = None
+    swap_in_per_s: float | None = None
+    disk_free: int | None = None
+    processes: int | None = None
+    console_lost: int = 0
+    sampled: float | None = None
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    id: str = ""
+    name: str = ""
+    argv: tuple[str, ...] = ()
+    cwd: str = ""
+    status: str = "starting"
+    exit_code: int | None = None
+    signal: int | None = None
+    started: float | None = None
+    ended: float | None = None
+    detail: str = ""
+    probes: bool = True
+    child: int | None = None
+    supervisor: int | None = None
+    keeper: int | None = None
+
+
+@dataclass(frozen=True)
+class RunState:
+    run: RunFacts = RunFacts()
+    processes: Mapping[int, Process] = field(default_factory=dict)
+    warnings: Mapping[str, Warning] = field(default_factory=dict)
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
+    commands: tuple[Command, ...] = ()
+    host: Host = Host()
+    series: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
+    """Metric -> (step, value), thinned to a bounded number of points."""
+    events: int = 0
+    unknown_events: int = 0
+    last_event: float | None = None
+    takeovers: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.run.status not in ("starting", "running")
+
+    @property
+    def ranks(self) -> tuple[Process, ...]:
+        """The training processes, lowest rank first."""
+        found = [p for p in self.processes.values() if p.role == "rank"]
+        return tuple(sorted(found, key=lambda p: (p.rank or 0, p.joined)))
+
+    @property
+    def lead(self) -> Process | None:
+        """The process to show when only one fits: rank 0, else the first seen."""
+        ranks = self.ranks
+        if ranks:
+            return max(
+                (p for p in ranks if (p.rank or 0) == (ranks[0].rank or 0)),
+                key=lambda p: p.joined,
+            )
+        candidates = [p for p in self.processes.values() if p.role == "other"]
+        return min(candidates, key=lambda p: p.joined, default=None)
+
+
+EMPTY = RunState()

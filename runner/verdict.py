@@ -1,0 +1,190 @@
+"""
+The headline: one state, two facts, an age.
+
+`judge` is pure and cheap, so every reader computes it for the moment it shows.
+It says no more than the state shows: without progress it says for how long and
+in which phase, not why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainwatch.runner.fold import percentile, usual
+from trainwatch.runner.state import Process, RunState
+from trainwatch.runner.text import duration, size
+
+VERDICTS = (
+    "starting",
+    "working",
+    "slow",
+    "waiting",
+    "stuck",
+    "failing",
+    "finished",
+    "failed",
+    "aborted",
+    "killed",
+    "lost",
+)
+QUIET_S = 30.0
+"""Without progress for this long, and for QUIET_FACTOR times the phase's slowest
+usual duration, "working" is no longer said."""
+QUIET_FACTOR = 5.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    state: str = "starting"
+    kind: str | None = None
+    evidence_status: str | None = None
+    facts: tuple[str, str] = ("", "")
+    since: float | None = None
+    age_s: float | None = None
+    """Seconds since the newest signal that the facts rest on."""
+
+
+def judge(state: RunState, now: float) -> Verdict:
+    """The verdict on `state` at wall clock `now`."""
+    if state.over:
+        return _ended(state, now)
+    process = state.lead
+    if process is None or not process.armed:
+        return _unarmed(state, now)
+    phase = process.phase
+    progressed = process.progressed or state.run.started or now
+    quiet = max(0.0, now - progressed)
+    activity = _activity(process, now)
+    limit = _patience(process)
+    if quiet > limit:
+        usually = _usual_text(process)
+        return Verdict(
+            "slow",
+            None,
+            "possible",
+            (
+                f"no progress for {duration(quiet)} in {phase.name}",
+                usually or "whether it is slow or stuck, these signals cannot tell",
+            ),
+            progressed,
+            quiet,
+        )
+    if process.steps.count == 0:
+        second = "no step has ended yet"
+        if process.training is not None and process.training.trainer:
+            second = f"{process.training.trainer}, no step has ended yet"
+        return Verdict(
+            "starting", facts=(activity, second), since=phase.since, age_s=quiet
+        )
+    done = f"{process.step or process.steps.count}"
+    if process.training and process.training.max_steps:
+        done += f" of {process.training.max_steps}"
+    last = process.steps.last_ended
+    ago = f", last one {duration(now - last)} ago" if last else ""
+    return Verdict(
+        "working",
+        facts=(activity, f"step {done} done{ago}"),
+        since=phase.since,
+        age_s=quiet,
+    )
+
+
+def _activity(process: Process, now: float) -> str:
+    """What the process does now and how long that usually takes."""
+    phase = process.phase
+    stepped = process.steps.last_ended
+    if stepped and stepped >= phase.seen:
+        # Its phases change faster than they are looked at.
+        each = process.steps.last_s or 0.0
+        return f"stepping, {duration(each)} a step"
+    what = phase.name if not phase.detail else f"{phase.name} {phase.detail}"
+    text = f"{what} for {duration(max(0.0, now - phase.since))}"
+    if phase.bytes is not None:
+        text += f", {size(phase.bytes)}"
+        if phase.total:
+            text += f" of {size(phase.total)}"
+    elif phase.rows is not None and phase.total:
+        text += f", {phase.rows:,} of {phase.total:,} rows"
+    elif phase.tokens is not None and phase.name in ("generate", "prefill", "decode"):
+        text += f", {phase.tokens:,} tokens"
+    usually = _usual_text(process)
+    return f"{text}, {usually}" if usually else text
+
+
+def _usual_text(process: Process) -> str | None:
+    seconds = usual(process.phases.get(process.phase.name))
+    return f"usual {duration(seconds)}" if seconds is not None else None
+
+
+def _patience(process: Process) -> float:
+    """Seconds without progress after which "working" is no longer said."""
+    stat = process.phases.get(process.phase.name)
+    slowest = percentile(stat.recent, 0.95) if stat else None
+    if slowest is None:
+        return 4 * QUIET_S
+    return max(QUIET_S, QUIET_FACTOR * slowest)
+
+
+def _unarmed(state: RunState, now: float) -> Verdict:
+    started = state.run.started or now
+    age = now - started
+    if state.run.status == "starting":
+        return Verdict(
+            "starting", facts=("launching the command", ""), since=started, age_s=age
+        )
+    if not state.run.probes:
+        reason = "started with --no-probes: only output, host and files are watched"
+    elif age < QUIET_S:
+        return Verdict(
+            "starting",
+            facts=(f"running for {duration(age)}", "no probe has connected yet"),
+            since=started,
+            age_s=age,
+        )
+    else:
+        reason = "no probe connected: only output, host and files are watched"
+    return Verdict(
+        "working",
+        evidence_status="possible",
+        facts=(f"the process has been running for {duration(age)}", reason),
+        since=started,
+        age_s=age,
+    )
+
+
+def _ended(state: RunState, now: float) -> Verdict:
+    run = state.run
+    took = duration(run.ended - run.started) if run.ended and run.started else "?"
+    process = state.lead
+    step = None
+    if process and process.step is not None:
+        step = f"step {process.step}"
+        if process.training and process.training.max_steps:
+            step += f" of {process.training.max_steps}"
+    where = step or "no step was seen"
+    if run.status == "lost":
+        facts = (run.detail or "its end was not seen", where)
+    elif run.signal is not None:
+        phase = process.phase.name if process else "an unknown phase"
+        facts = (f"ended by signal {run.signal} in {phase} after {took}", where)
+    elif run.status == "failed":
+        error = where
+        if process and process.error_kind:
+            error = (
+                f"{process.error_kind}: {process.error.splitlines()[0][:200]}"
+                if (process.error)
+                else process.error_kind
+            )
+        facts = (f"exit code {run.exit_code} after {took}, {where}", error)
+    else:
+        facts = (f"exit code {run.exit_code} after {took}", run.detail or where)
+        if run.detail:
+            facts = (f"{facts[0]}, {where}", run.detail)
+    return Verdict(
+        run.status,
+        None,
+        "established" if run.status != "lost" else "possible",
+        facts,
+        run.ended,
+        now - run.ended if run.ended else None,
+    )
