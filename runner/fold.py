@@ -28,7 +28,7 @@ from trainwatch.runner.state import (
     StepStat,
     Trainable,
     Training,
-    Warning,
+    TriagedWarning,
 )
 
 RECENT = 64
@@ -527,7 +527,7 @@ def _probe_counted(state: RunState, event: ev.Event, body: ev.ProbeCounted) -> R
 def _warning(state: RunState, event: ev.Event, body: ev.WarningTriaged) -> RunState:
     if body.severity == "not_a_warning":
         return state
-    warning = Warning(
+    warning = TriagedWarning(
         key=body.key,
         rule=body.rule,
         severity=body.severity,

@@ -181,7 +181,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Warning:  # noqa: A001
+class TriagedWarning:
     """One family of warnings."""
 
     key: str = ""
@@ -279,7 +279,7 @@ class RunFacts:
 class RunState:
     run: RunFacts = RunFacts()
     processes: Mapping[int, Process] = field(default_factory=dict)
-    warnings: Mapping[str, Warning] = field(default_factory=dict)
+    warnings: Mapping[str, TriagedWarning] = field(default_factory=dict)
     findings: Mapping[str, Finding] = field(default_factory=dict)
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
