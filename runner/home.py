@@ -1,0 +1,89 @@
+"""Where runs are kept, and which run a person means."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+
+from trainwatch.runner import manifest
+from trainwatch.runner.errors import RunNotFoundError
+
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def home() -> Path:
+    """`$TRAINWATCH_HOME`, else the platform's folder for user state."""
+    chosen = os.environ.get("TRAINWATCH_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_state_path
+
+    return user_state_path("trainwatch")
+
+
+def runs_folder() -> Path:
+    return home() / "runs"
+
+
+def new_run_folder() -> Path:
+    """
+    A new, empty run directory (mode 0700) with its sub-folders.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    runs = runs_folder()
+    runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    while True:
+        tail = "".join(secrets.choice(_LETTERS) for _ in range(3))
+        folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{tail}"
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        (folder / "flight").mkdir(mode=0o700)
+        return folder
+
+
+def run_folders() -> list[Path]:
+    """All run directories, newest first."""
+    try:
+        found = [entry for entry in runs_folder().iterdir() if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+    return sorted(found, key=lambda folder: folder.name, reverse=True)
+
+
+def find_run(spec: str = "last") -> Path:
+    """
+    The run directory for an id, a unique prefix of one, a name, or "last".
+
+    A name that several runs carry means the newest of them.
+
+    Raises:
+        RunNotFoundError: none, or several prefixes, match.
+    """
+    folders = run_folders()
+    if not folders:
+        raise RunNotFoundError(
+            "there are no runs yet: start one with `trainwatch run -- CMD`"
+        )
+    if spec == "last":
+        return folders[0]
+    exact = [folder for folder in folders if folder.name == spec]
+    if exact:
+        return exact[0]
+    named = [folder for folder in folders if manifest.name_of(folder) == spec]
+    if named:
+        return named[0]
+    prefixed = [folder for folder in folders if folder.name.startswith(spec)]
+    if len(prefixed) == 1:
+        return prefixed[0]
+    if prefixed:
+        some = ", ".join(folder.name for folder in prefixed[:4])
+        raise RunNotFoundError(f"{spec!r} means more than one run: {some}")
+    raise RunNotFoundError(
+        f"no run is called {spec!r}: `trainwatch runs` lists {len(folders)}"
+    )

@@ -1,0 +1,341 @@
+"""
+The keeper: the child's parent, and the reader of its terminal.
+
+It does two things and loads nothing for them: it moves what the child prints
+into `console.log`, so that the child never blocks on a print, and it writes
+`exit.json` when the child ends. It starts a new supervisor when the old one
+dies. The supervisor does the same for the keeper.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+CONSOLE = "console.log"
+INDEX = "console.jsonl"
+EXIT = "exit.json"
+CHUNK = 1 << 16
+DRAIN_S = 2.0
+"""After the child's end, others may still hold its terminal: how long without
+output until they are left alone."""
+INDEX_S = 1.0
+RESTART_S = (0.2, 0.5, 1, 2, 5, 10, 30)
+
+
+class Keeper:
+    """
+    Args:
+        folder: the run directory.
+        terminal: the master side of the child's terminal.
+        listeners: the event and the control socket, kept for the next supervisor.
+        link: a socket pair to the supervisor; its closing means it died.
+        child: the child's pid when another keeper started it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        terminal: int,
+        listeners: tuple[socket.socket, socket.socket],
+        link: socket.socket,
+        child: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.terminal = terminal
+        self.listeners = listeners
+        self.link: socket.socket | None = link
+        self.child = child
+        self.parent = False
+        self.lost = 0
+        self._log: int | None = None
+        self._index: int | None = None
+        self._indexed = 0.0
+        self._restarts = 0
+        self._restart_at: float | None = None
+        self._restarted: subprocess.Popen[bytes] | None = None
+
+    def start(
+        self,
+        program: str,
+        argv: Sequence[str],
+        cwd: str,
+        environment: Mapping[str, str],
+        slave: int,
+    ) -> int:
+        """
+        Start the child on the terminal `slave` and return its pid.
+
+        Raises:
+            OSError: it could not be executed.
+        """
+        self._open()
+        failed_from, failed_to = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _become(program, argv, cwd, environment, slave, failed_to)
+        os.close(failed_to)
+        os.close(slave)
+        with os.fdopen(failed_from, "rb") as failed:
+            number = failed.read()
+        if number:
+            os.waitpid(child, 0)
+            raise OSError(int(number), os.strerror(int(number)))
+        self.child = child
+        self.parent = True
+        return child
+
+    def run(self) -> None:
+        """Keep until the child has ended and its output is on the disk."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._open()
+        wake_from, wake_to = os.pipe()
+        os.set_blocking(wake_from, False)
+        os.set_blocking(wake_to, False)
+        os.set_blocking(self.terminal, False)
+        signal.set_wakeup_fd(wake_to, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        selector = selectors.DefaultSelector()
+        selector.register(wake_from, selectors.EVENT_READ)
+        selector.register(self.terminal, selectors.EVENT_READ)
+        if self.link is not None:
+            selector.register(self.link, selectors.EVENT_READ)
+        terminal_open = True
+        ended: float | None = None
+        while True:
+            for key, _ in selector.select(0.5 if ended is None else 0.1):
+                if key.fileobj is self.link:
+                    if not self._hear():
+                        selector.unregister(key.fileobj)
+                        self.link = None
+                elif key.fd == self.terminal:
+                    if not self._drain():
+                        selector.unregister(self.terminal)
+                        terminal_open = False
+                    elif ended is not None:
+                        ended = time.monotonic()
+                else:
+                    os.read(wake_from, 512)
+            if ended is None and self._child_ended():
+                ended = time.monotonic()
+            if self.link is None:
+                link = self._restart_supervisor()
+                if link is not None:
+                    self.link = link
+                    selector.register(link, selectors.EVENT_READ)
+            if ended is not None and (
+                not terminal_open or time.monotonic() - ended > DRAIN_S
+            ):
+                break
+        self._close()
+
+    def _open(self) -> None:
+        if self._log is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            self._log = os.open(self.folder / CONSOLE, flags, 0o600)
+            self._index = os.open(self.folder / INDEX, flags, 0o600)
+
+    def _drain(self) -> bool:
+        """Move one chunk; False when nobody holds the terminal any more."""
+        try:
+            data = os.read(self.terminal, CHUNK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not data:
+            return False
+        assert self._log is not None
+        self._mark()
+        try:
+            while data:
+                data = data[os.write(self._log, data) :]
+        except OSError:
+            # A full disk must not stop the child: drain on, count what is lost.
+            self.lost += len(data)
+            self._tell({"lost": self.lost})
+        return True
+
+    def _mark(self) -> None:
+        """Note, once a second, at which time which byte of the log came."""
+        now = time.time()
+        if now - self._indexed < INDEX_S:
+            return
+        self._indexed = now
+        assert self._log is not None and self._index is not None
+        offset = os.fstat(self._log).st_size
+        line = json.dumps({"offset": offset, "time": round(now, 3)}) + "\n"
+        try:
+            os.write(self._index, line.encode())
+        except OSError:
+            self._tell({"lost": self.lost})
+
+    def _child_ended(self) -> bool:
+        assert self.child is not None
+        if (self.folder / EXIT).exists():
+            return True
+        if self.parent:
+            while True:
+                try:
+                    pid, status = os.waitpid(-1, os.WNOHANG)
+                except ChildProcessError:
+                    return True
+                if pid == 0:
+                    return False
+                if pid == self.child:
+                    write_exit(self.folder, os.waitstatus_to_exitcode(status))
+                    return True
+        if _alive(self.child):
+            return False
+        # The supervisor inherited the child on Linux and knows more; give it a
+        # moment to say so.
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            if (self.folder / EXIT).exists():
+                return True
+            time.sleep(0.05)
+        write_exit(self.folder, None)
+        return True
+
+    def _hear(self) -> bool:
+        assert self.link is not None
+        try:
+            return bool(self.link.recv(4096))
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+
+    def _tell(self, message: dict[str, int]) -> None:
+        if self.link is None:
+            return
+        try:
+            self.link.send(json.dumps(message).encode() + b"\n", socket.MSG_DONTWAIT)
+        except OSError:
+            # The supervisor is gone or deaf; the next one is told by the total.
+            return
+
+    def _restart_supervisor(self) -> socket.socket | None:
+        """A link to a new supervisor, or None while it is not yet time for one."""
+        now = time.monotonic()
+        if (self.folder / EXIT).exists() and self._restarts > 3:
+            return None
+        if self._restart_at is None:
+            pause = RESTART_S[min(self._restarts, len(RESTART_S) - 1)]
+            self._restart_at = now + pause
+        if now < self._restart_at:
+            return None
+        self._restart_at = None
+        self._restarts += 1
+        from trainwatch.runner.launch import process_words
+
+        ours, theirs = socket.socketpair()
+        fds = (
+            self.terminal,
+            self.listeners[0].fileno(),
+            self.listeners[1].fileno(),
+            theirs.fileno(),
+        )
+        try:
+            self._restarted = subprocess.Popen(
+                [
+                    *process_words("trainwatch.runner.supervisor"),
+                    os.fspath(self.folder),
+                    ",".join(str(fd) for fd in fds),
+                    "--keeper",
+                    str(os.getpid()),
+                    "--takeover",
+                    "the supervisor had ended",
+                ],
+                pass_fds=fds,
+                start_new_session=True,
+                cwd=self.folder,
+            )
+        except OSError:
+            ours.close()
+            return None
+        finally:
+            theirs.close()
+        return ours
+
+    def _close(self) -> None:
+        if self.link is None:
+            self.link = self._restart_supervisor()
+        if self.link is not None:
+            self._tell({"ended": 1})
+            self.link.close()
+        for descriptor in (self._log, self._index):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def write_exit(folder: Path, code: int | None) -> None:
+    """Keep how the child ended; `code` is negative for a signal, None if unknown."""
+    from trainwatch.runner.files import write_json
+
+    document = {"code": code, "time": time.time()}
+    for _ in range(50):
+        try:
+            write_json(folder / EXIT, document)
+        except OSError as error:
+            print(f"exit.json: {error}", file=sys.stderr)
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _become(
+    program: str,
+    argv: Sequence[str],
+    cwd: str,
+    environment: Mapping[str, str],
+    slave: int,
+    failed_to: int,
+) -> None:
+    """In the forked child: take the terminal and execute. Never returns."""
+    try:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        for descriptor in (0, 1, 2):
+            os.dup2(slave, descriptor)
+        for name in ("SIGPIPE", "SIGXFSZ", "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        os.chdir(cwd)
+        os.execve(program, list(argv), dict(environment))
+    except OSError as error:
+        os.write(failed_to, str(error.errno).encode())
+    finally:
+        os._exit(127)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def main() -> None:
+    """Take over from a keeper that died: argv is FOLDER FDS CHILD."""
+    folder, fds, child = sys.argv[1:4]
+    terminal, events, control, link = (int(fd) for fd in fds.split(","))
+    Keeper(
+        Path(folder),
+        terminal,
+        (socket.socket(fileno=events), socket.socket(fileno=control)),
+        socket.socket(fileno=link),
+        int(child),
+    ).run()

@@ -1,0 +1,60 @@
+"""Unix sockets of a run, whatever the length of its path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+LONGEST = 100
+"""Bytes. The kernel's limit is 108 on Linux and 104 on macOS."""
+
+
+def listen(folder: Path, name: str) -> socket.socket:
+    """
+    A listening stream socket at `folder/name`, mode 0600.
+
+    Where that path is too long for the kernel, the socket lies in a private
+    folder in the temp folder and `folder/name` is a link to it.
+
+    Raises:
+        OSError: it cannot be bound.
+    """
+    path = folder / name
+    if len(os.fsencode(path)) > LONGEST:
+        short = Path(tempfile.mkdtemp(prefix="tw-", dir=_short_temp()))
+        path.symlink_to(short / name)
+        path = short / name
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(os.fspath(path))
+        os.chmod(path, 0o600)
+        listener.listen(64)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def address(folder: Path, name: str) -> str:
+    """The path to connect to."""
+    path = folder / name
+    return os.readlink(path) if path.is_symlink() else os.fspath(path)
+
+
+def remove(folder: Path, name: str) -> None:
+    """Take the socket and what `listen` made for it away."""
+    path = folder / name
+    if path.is_symlink():
+        shutil.rmtree(os.path.dirname(os.readlink(path)), ignore_errors=True)
+    path.unlink(missing_ok=True)
+
+
+def _short_temp() -> str:
+    for folder in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):
+        if folder and len(folder) < LONGEST - 30 and os.access(folder, os.W_OK):
+            return folder
+    return "/tmp"
