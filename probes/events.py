@@ -22,8 +22,9 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Dict, List, Optional, Type, Union
 
-SCHEMA_VERSION = 1
-MAX_LINE_BYTES = 1 << 20
+from .wire import MAX_LINE_BYTES as MAX_LINE_BYTES
+from .wire import SCHEMA_VERSION as SCHEMA_VERSION
+from .wire import encode_line
 
 PHASES = (
     "start",
@@ -448,6 +449,17 @@ class CommandFinished:
 
 
 @dataclass(frozen=True)
+class LinesRefused:
+    """Lines on the event socket that were not events; totals so far."""
+
+    malformed: int = 0
+    oversized: int = 0
+    foreign: int = 0
+    """Events that only the supervisor may write."""
+    last: str = ""
+
+
+@dataclass(frozen=True)
 class RunEnded:
     status: str = ""
     exit_code: Optional[int] = None
@@ -489,6 +501,7 @@ Body = Union[
     CommandAsked,
     CommandProgressed,
     CommandFinished,
+    LinesRefused,
     RunEnded,
 ]
 
@@ -500,6 +513,36 @@ def type_name(body: Type[Any]) -> str:
 
 TYPES: Dict[str, Type[Any]] = {type_name(cls): cls for cls in Body.__args__}  # type: ignore[attr-defined]
 _NAMES = {cls: name for name, cls in TYPES.items()}
+
+PROBE_TYPES = frozenset(
+    name
+    for name, cls in TYPES.items()
+    if cls
+    in (
+        ProcessJoined,
+        RankIdentified,
+        LibraryImported,
+        TrainingBegan,
+        TrainingEnded,
+        ModelDescribed,
+        OptimizerDescribed,
+        StepEnded,
+        PhaseEnded,
+        MetricsLogged,
+        GenerationBegan,
+        GenerationEnded,
+        MemorySampled,
+        LedgerMeasured,
+        WarningRaised,
+        ExceptionRaised,
+        CheckpointSaved,
+        RequestFinished,
+        ProbeFailed,
+        ProbeCounted,
+        ProcessLeft,
+    )
+)
+"""What a training process may say; everything else only the supervisor."""
 
 
 @dataclass(frozen=True)
@@ -516,9 +559,6 @@ class Event:
     body: Optional[Body] = None
 
 
-_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
 def encode(event: Event) -> str:
     """
     One JSON line without the newline.
@@ -528,31 +568,16 @@ def encode(event: Event) -> str:
     Raises:
         TypeError, ValueError: the body holds something that is not JSON.
     """
-    line: Dict[str, Any] = {
-        "v": event.v,
-        "seq": event.seq,
-        "time": round(event.time, 6),
-        "mono": round(event.mono, 6),
-        "rank": event.rank,
-        "pid": event.pid,
-        "type": event.type,
-    }
-    if event.body is not None:
-        line.update(vars(event.body))
-    try:
-        return _encoder.encode(line)
-    except ValueError:
-        return _encoder.encode(_finite(line))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if value != value else ("inf" if value > 0 else "-inf")
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
+    return encode_line(
+        event.type,
+        {} if event.body is None else vars(event.body),
+        time=event.time,
+        mono=event.mono,
+        pid=event.pid,
+        rank=event.rank,
+        seq=event.seq,
+        v=event.v,
+    )
 
 
 def of(

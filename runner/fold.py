@@ -635,6 +635,10 @@ def _host(state: RunState, event: ev.Event, body: ev.HostSampled) -> RunState:
     return replace(state, host=Host(**vars(body), sampled=event.time))
 
 
+def _refused(state: RunState, event: ev.Event, body: ev.LinesRefused) -> RunState:
+    return replace(state, refused_lines=body.malformed + body.oversized + body.foreign)
+
+
 _FOLDS: dict[type[Any], Fold] = {
     ev.RunStarted: _run_started,
     ev.ChildSpawned: _child_spawned,
@@ -668,4 +672,5 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.CommandProgressed: _command_changed,
     ev.CommandFinished: _command_changed,
     ev.HostSampled: _host,
+    ev.LinesRefused: _refused,
 }

@@ -172,7 +172,8 @@ class Keeper:
         if now - self._indexed < INDEX_S:
             return
         self._indexed = now
-        assert self._log is not None and self._index is not None
+        assert self._log is not None
+        assert self._index is not None
         offset = os.fstat(self._log).st_size
         line = json.dumps({"offset": offset, "time": round(now, 3)}) + "\n"
         try:

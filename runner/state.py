@@ -290,6 +290,7 @@ class RunState:
     unknown_events: int = 0
     last_event: float | None = None
     takeovers: int = 0
+    refused_lines: int = 0
 
     @property
     def over(self) -> bool:

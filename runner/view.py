@@ -7,10 +7,17 @@ What a front end gets: one frozen look at a run.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from trainwatch.runner import memo, truth
+from trainwatch.runner.console import Tail
+from trainwatch.runner.fold import fold
+from trainwatch.runner.follow import Follower
 from trainwatch.runner.state import EMPTY, RunState
-from trainwatch.runner.verdict import Verdict
+from trainwatch.runner.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -31,3 +38,82 @@ class RunView:
 
 
 NOTHING = RunView()
+
+
+class Watch:
+    """
+    Follows one run.
+
+    Args:
+        folder: the run directory.
+        clock: the wall clock.
+    """
+
+    TRUTH_S = 2.0
+    CONSOLE_BYTES = 1 << 20
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self.folder = folder
+        self._clock = clock
+        self._state, offset = memo.load(folder)
+        self._follower = Follower(folder, offset)
+        if self._follower.path.exists() and offset > self._follower.path.stat().st_size:
+            self._state, self._follower.offset = EMPTY, 0
+        self._tail = Tail(folder, from_end=self.CONSOLE_BYTES)
+        self._shown: tuple[str, ...] = ()
+        self._checked = 0.0
+        self._supervised = True
+
+    def read(self, budget_s: float = 0.05) -> RunView:
+        """
+        Fold what is new, for about `budget_s` at most, and look.
+
+        Raises:
+            OSError: the run directory cannot be read any more.
+        """
+        deadline = time.monotonic() + budget_s
+        caught_up = False
+        while time.monotonic() < deadline:
+            batch = self._follower.read(1 << 17)
+            if not batch:
+                caught_up = self._follower.behind < 1 << 17
+                break
+            for event in batch:
+                self._state = fold(self._state, event)
+        changed = False
+        while self._tail.read():
+            changed = True
+            if time.monotonic() > deadline:
+                break
+        if changed or not self._shown:
+            self._shown = self._tail.shown()
+        now = self._clock()
+        if caught_up and not self._state.over and now - self._checked > self.TRUTH_S:
+            self._checked = now
+            self._supervised = truth.supervised(self.folder)
+        return RunView(
+            state=self._state,
+            verdict=judge(self._state, now),
+            console=self._shown,
+            console_lines=self._tail.seen,
+            now=now,
+            supervised=self._supervised or self._state.over,
+            caught_up=caught_up,
+        )
+
+    def close(self) -> None:
+        self._follower.close()
+        self._tail.close()
+
+
+def look(folder: Path, clock: Callable[[], float] = time.time) -> RunView:
+    """One look at a run, read to the end of its log, corrected if it is lost."""
+    truth.correct(folder)
+    watch = Watch(folder, clock)
+    try:
+        while True:
+            view = watch.read(budget_s=1.0)
+            if view.caught_up:
+                return view
+    finally:
+        watch.close()

@@ -1,0 +1,311 @@
+"""The JSON that scripts build on: fields are added, never renamed or removed."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+from trainwatch.runner.fold import percentile, usual
+from trainwatch.runner.state import (
+    SEVERITIES,
+    Ledger,
+    Memory,
+    Process,
+    RunState,
+    TriagedWarning,
+)
+from trainwatch.runner.view import RunView
+
+SCHEMA = 1
+
+
+def show_document(view: RunView, folder: Path) -> dict[str, Any]:
+    """
+    One run, as `trainwatch show --json` prints it.
+
+    Bytes are integers, durations float seconds, moments RFC 3339 in UTC; what was
+    not measured is null, and so is a number that is not finite (the metric's name
+    then stands in `not_finite`).
+    """
+    state = view.state
+    run = state.run
+    return {
+        "schema": SCHEMA,
+        "run": {
+            "id": run.id,
+            "name": run.name,
+            "argv": list(run.argv),
+            "cwd": run.cwd,
+            "status": run.status,
+            "exit_code": run.exit_code,
+            "signal": run.signal,
+            "started": moment(run.started),
+            "ended": moment(run.ended),
+            "detail": run.detail,
+            "supervised": view.supervised,
+            "home": str(folder),
+        },
+        "verdict": {
+            "state": view.verdict.state,
+            "kind": view.verdict.kind,
+            "evidence_status": view.verdict.evidence_status,
+            "facts": list(view.verdict.facts),
+            "since": moment(view.verdict.since),
+            "age_s": _number(view.verdict.age_s),
+        },
+        "processes": [
+            process_document(process, view.now, state.over)
+            for process in sorted(state.processes.values(), key=lambda p: p.joined)
+        ],
+        "warnings": warnings_document(state),
+        "findings": [
+            {
+                "rule": finding.rule,
+                "severity": finding.severity,
+                "kind": finding.kind,
+                "summary": finding.summary,
+                "evidence": list(finding.evidence),
+                "do": finding.do,
+                "since": moment(finding.since),
+                "cleared": moment(finding.cleared),
+            }
+            for finding in state.findings.values()
+        ],
+        "checkpoints": [
+            {
+                "path": checkpoint.path,
+                "step": checkpoint.step,
+                "bytes": checkpoint.bytes,
+                "complete": checkpoint.complete,
+                "resumable": checkpoint.resumable,
+                "seconds": _number(checkpoint.seconds),
+                "detail": checkpoint.detail,
+                "ours": checkpoint.ours,
+            }
+            for checkpoint in state.checkpoints.values()
+        ],
+        "commands": [
+            {
+                "command": command.command,
+                "asked": moment(command.asked),
+                "outcome": command.outcome,
+                "detail": command.detail,
+                "path": command.path,
+                "finished": moment(command.finished),
+            }
+            for command in state.commands
+        ],
+        "host": {
+            "cpu": state.host.cpu,
+            "cpu_host": state.host.cpu_host,
+            "cores": state.host.cores,
+            "ram": state.host.ram_total,
+            "ram_available": state.host.ram_available,
+            "ram_limit": state.host.ram_limit,
+            "tree_rss": state.host.tree_rss,
+            "swap_used": state.host.swap_used,
+            "swap_in_per_s": state.host.swap_in_per_s,
+            "disk_free": state.host.disk_free,
+            "console_lost": state.host.console_lost,
+            "sampled": moment(state.host.sampled),
+        },
+        "probe": {
+            "events": sum(p.events for p in state.processes.values()),
+            "dropped": sum(p.dropped for p in state.processes.values()),
+            "errors": [e for p in state.processes.values() for e in p.probe_errors],
+            "refused_lines": state.refused_lines,
+            "step_cost_s": _number(state.lead.step_cost_s if state.lead else None),
+        },
+    }
+
+
+def process_document(process: Process, now: float, over: bool) -> dict[str, Any]:
+    phase = process.phase
+    training = process.training
+    moment_now = process.left if process.left is not None else now
+    return {
+        "pid": process.pid,
+        "rank": process.rank,
+        "local_rank": process.local_rank,
+        "world_size": process.world_size,
+        "role": process.role,
+        "armed": process.armed,
+        "alive": process.left is None and not over,
+        "phase": {
+            "name": phase.name,
+            "since": moment(phase.since),
+            "age_s": _number(max(0.0, moment_now - phase.since)),
+            "usual_s": _number(usual(process.phases.get(phase.name))),
+            "detail": phase.detail,
+        },
+        "step": process.step,
+        "max_steps": training.max_steps if training else None,
+        "epoch": process.epoch,
+        "tokens": process.steps.tokens,
+        "steps": {
+            "count": process.steps.count,
+            "seconds": _number(process.steps.seconds),
+            "skipped": process.steps.skipped,
+        },
+        "training": None
+        if training is None
+        else {
+            "trainer": training.trainer,
+            "output_dir": training.output_dir,
+            "batch_size": training.batch_size,
+            "accumulation": training.accumulation,
+            "optimizer": training.optimizer,
+            "implementation": training.implementation,
+            "can_save": training.can_save,
+            "resumable": training.resumable,
+        },
+        "phases": {
+            name: {
+                "count": stat.count,
+                "total_s": _number(stat.total_s),
+                "last_s": _number(stat.last_s),
+                "median_s": _number(
+                    statistics.median(stat.recent) if stat.recent else None
+                ),
+                "p95_s": _number(percentile(stat.recent, 0.95)),
+                "clock": stat.clock,
+            }
+            for name, stat in process.phases.items()
+        },
+        "memory": memory_document(process.memory, process.ledger),
+        "trainable": None
+        if process.trainable is None
+        else {
+            "parameters": process.trainable.parameters,
+            "total": process.trainable.total,
+            "percent": process.trainable.percent,
+            "model": process.trainable.model,
+            "dtypes": dict(process.trainable.dtypes),
+            "devices": dict(process.trainable.devices),
+        },
+        "generations": [
+            {
+                "prompt_tokens": generation.prompt_tokens,
+                "ttft_s": _number(generation.ttft_s),
+                "second_token_s": _number(generation.second_token_s),
+                "tokens": generation.tokens,
+                "tokens_per_s": _number(generation.tokens_per_s),
+                "max_new_tokens": generation.max_new_tokens,
+                "hit_cap": generation.hit_cap,
+                "seconds": _number(generation.seconds),
+                "done": generation.done,
+            }
+            for generation in process.generations
+        ],
+        "metrics": {name: _number(v) for name, v in process.metrics.items()},
+        "not_finite": [n for n, v in process.metrics.items() if not math.isfinite(v)],
+        "error": {
+            "kind": process.error_kind,
+            "message": process.error,
+            "phase": process.error_phase,
+            "traceback": process.traceback,
+        }
+        if process.error_kind
+        else None,
+    }
+
+
+def memory_document(memory: Memory, ledger: Ledger) -> dict[str, Any]:
+    return {
+        "device": memory.device,
+        "allocated": memory.allocated,
+        "reserved": memory.reserved,
+        "peak": memory.peak,
+        "peak_phase": memory.peak_phase or None,
+        "rss": memory.rss,
+        "limits": {
+            "budget": None,
+            "torch": memory.torch_limit,
+            "physical": memory.physical,
+        },
+        "ledger": {
+            "weights_trainable": ledger.weights_trainable,
+            "weights_frozen": ledger.weights_frozen,
+            "gradients": ledger.gradients,
+            "exp_avg": ledger.exp_avg,
+            "exp_avg_sq": ledger.exp_avg_sq,
+            "optimizer_other": ledger.optimizer_other,
+            "activations_and_other": activations(memory, ledger),
+        },
+        "forecast": None,
+        "sampled": moment(memory.sampled),
+    }
+
+
+def activations(memory: Memory, ledger: Ledger) -> int | None:
+    """
+    The peak without what the ledger names, in bytes. None where a part is not
+    measured, and on a CPU, whose peak also holds the interpreter and libraries.
+    """
+    parts = (
+        ledger.weights_trainable,
+        ledger.weights_frozen,
+        ledger.gradients,
+        ledger.exp_avg,
+        ledger.exp_avg_sq,
+        ledger.optimizer_other,
+    )
+    known = [part for part in parts if part is not None]
+    if memory.peak is None or memory.allocated is None or len(known) < len(parts):
+        return None
+    return max(0, memory.peak - sum(known))
+
+
+def warnings_document(state: RunState) -> dict[str, Any]:
+    items = ordered(state)
+    counts = {severity: 0 for severity in SEVERITIES if severity != "not_a_warning"}
+    for item in items:
+        counts[item.severity] = counts.get(item.severity, 0) + 1
+    return {
+        "counts": counts,
+        "items": [
+            {
+                "rule": item.rule,
+                "severity": item.severity,
+                "kind": item.kind,
+                "text": item.text,
+                "why": item.why,
+                "do": item.do,
+                "count": item.count,
+                "first_step": item.first_step,
+                "last_step": item.last_step,
+                "phase": item.phase or None,
+                "ranks": list(item.ranks),
+                "origin": item.origin,
+                "source": item.source,
+                "evidence": item.evidence,
+                "first_seen": moment(item.first_seen),
+            }
+            for item in items
+        ],
+    }
+
+
+def ordered(state: RunState) -> list[TriagedWarning]:
+    """The warnings, worst severity first, the newest family first within one."""
+    return sorted(
+        state.warnings.values(),
+        key=lambda w: (SEVERITIES.index(w.severity), -w.first_seen),
+    )
+
+
+def moment(time: float | None) -> str | None:
+    """RFC 3339 with milliseconds, in UTC."""
+    if time is None:
+        return None
+    when = datetime.datetime.fromtimestamp(time, datetime.timezone.utc)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _number(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return round(value, 6)

@@ -1,0 +1,557 @@
+"""
+The supervisor: one process per run, one loop, no terminal.
+
+It receives events, samples flight records and the host, reads the child's output
+for warnings, does what the control socket asks, and appends everything to the
+log. Training does not depend on it: when it dies the keeper starts another,
+which continues the log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trainwatch.probes import events as ev
+from trainwatch.runner import launch, manifest, sockets
+from trainwatch.runner.abort import Abort
+from trainwatch.runner.checkpoints import CheckpointWatcher
+from trainwatch.runner.commands import Command, answer, interrupt
+from trainwatch.runner.console import Tail
+from trainwatch.runner.errors import RefusedError
+from trainwatch.runner.files import read_json
+from trainwatch.runner.flights import Flights
+from trainwatch.runner.host import HostSampler, worth_telling
+from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
+from trainwatch.runner.log import EventLog
+from trainwatch.runner.receiver import Receiver
+from trainwatch.runner.snapshot import Snapshot
+from trainwatch.runner.stack import Stack
+from trainwatch.runner.state import RunState
+from trainwatch.runner.triage.book import Book
+from trainwatch.runner.truth import exit_status, start_time
+
+TICK_S = 0.1
+HOST_S = 1.0
+HOST_TELL_S = 10.0
+CHECKPOINTS_S = 0.5
+FAREWELL_S = 2.0
+"""After the child's end: how long connections may still bring events."""
+COMMANDS: dict[str, type[Command]] = {
+    "abort": Abort,
+    "snapshot": Snapshot,
+    "stack": Stack,
+}
+LONGEST_REQUEST = 1 << 16
+
+
+class Supervisor:
+    """
+    Args:
+        folder: the run directory.
+        terminal: the master side of the child's terminal, kept for the keeper.
+        events: the listening event socket.
+        control: the listening control socket.
+        link: a socket pair to the keeper; its closing means it ended.
+        keeper: the keeper's pid.
+        takeover: why this supervisor follows another one; "" for the first.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        terminal: int,
+        events: socket.socket,
+        control: socket.socket,
+        link: socket.socket,
+        keeper: int,
+        takeover: str = "",
+    ) -> None:
+        self.folder = folder
+        self.terminal = terminal
+        self.keeper = keeper
+        self.takeover = takeover
+        self._events = events
+        self._control = control
+        self._link: socket.socket | None = link
+        self._link_buffer = b""
+        self._keeper_process: subprocess.Popen[bytes] | None = None
+        self.log = EventLog(folder)
+        self.facts = manifest.read(folder)
+        self.child = self.facts.child or 0
+        self._selector = selectors.DefaultSelector()
+        self.receiver = Receiver(events, self._selector)
+        self._selector.register(control, selectors.EVENT_READ, self)
+        self._selector.register(link, selectors.EVENT_READ, self)
+        self._clients: dict[int, tuple[socket.socket, bytearray]] = {}
+        self.flights = Flights(folder)
+        self.book = Book()
+        self.checkpoints = CheckpointWatcher()
+        self._tail = Tail(folder)
+        self._host: HostSampler | None = None
+        self._told_host: ev.HostSampled | None = None
+        self._next: dict[str, float] = {}
+        self._commands: list[Command] = []
+        self._seq = 0
+        self._refused = 0
+        self._console_lost = 0
+        self._ended_at: float | None = None
+        self._exit: int | None = None
+
+    @property
+    def state(self) -> RunState:
+        return self.log.state
+
+    def emit(self, body: ev.Body, pid: int | None = None) -> None:
+        """Append an event of our own, or one told on behalf of process `pid`."""
+        self._seq += 1
+        process = self.state.processes.get(pid) if pid is not None else None
+        self.log.append(
+            [
+                ev.of(
+                    body,
+                    time=time.time(),
+                    mono=time.monotonic(),
+                    pid=os.getpid() if pid is None else pid,
+                    rank=process.rank if process else None,
+                    seq=self._seq,
+                )
+            ]
+        )
+
+    # --- the loop ---
+
+    def run(self) -> None:
+        """Supervise until the child has ended and everything is written."""
+        self._begin()
+        while not self._over():
+            for key, _ in self._selector.select(TICK_S):
+                if key.data is self.receiver:
+                    self._receive(key.fileobj)
+                else:
+                    self._heard(key.fileobj)
+            self._tick(time.monotonic())
+            self.log.flush()
+        self._end()
+
+    def _begin(self) -> None:
+        self._await_child()
+        now = time.time()
+        if not self.state.run.id:
+            facts = self.facts
+            self.emit(
+                ev.RunStarted(facts.id, facts.name, facts.argv, facts.cwd, facts.probes)
+            )
+        if self.state.run.child is None:
+            self.emit(ev.ChildSpawned(self.child))
+        self.emit(
+            ev.SupervisorStarted(
+                os.getpid(), self.keeper, bool(self.takeover), self.takeover
+            )
+        )
+        for process in self.state.processes.values():
+            if process.training and process.training.output_dir:
+                self._watch(process.training.output_dir)
+        self.facts = replace(
+            self.facts,
+            status="running",
+            child=self.child,
+            child_started=start_time(self.child) or now,
+            supervisor=os.getpid(),
+            supervisor_started=start_time(os.getpid()),
+            keeper=self.keeper,
+            keeper_started=start_time(self.keeper),
+            versions={"trainwatch": _version(), "python": platform.python_version()},
+        )
+        self._write_manifest()
+        self.log.flush()
+
+    def _await_child(self) -> None:
+        """The launcher writes the child's pid down once it runs."""
+        deadline = time.monotonic() + 10
+        while not self.child and time.monotonic() < deadline:
+            time.sleep(0.01)
+            self.facts = manifest.read(self.folder)
+            self.child = self.facts.child or 0
+        if not self.child:
+            raise RefusedError("the command never started")
+
+    def _tick(self, mono: float) -> None:
+        self._notice_end(mono)
+        for process in self.state.processes.values():
+            if process.left is None and process.flight is not None:
+                for body in self.flights.sample(process.pid, mono):
+                    self.emit(body, process.pid)
+        self._read_console()
+        now = time.time()
+        for warning in (*self.book.due(now), *self.book.rejudge(self.state, now)):
+            self.emit(warning)
+        if self._due("host", mono, HOST_S):
+            self._sample_host(mono)
+        if self._due("checkpoints", mono, CHECKPOINTS_S):
+            for checkpoint in self.checkpoints.changed(mono):
+                self.emit(checkpoint)
+        for command in self._commands:
+            command.tick(mono)
+        self._commands = [c for c in self._commands if c.outcome is None]
+        refused = self.receiver.refused
+        total = refused.malformed + refused.oversized + refused.foreign
+        if total != self._refused and self._due("refused", mono, 1.0):
+            self._refused = total
+            self.emit(refused.body())
+        _reap()
+
+    def _due(self, name: str, mono: float, every: float) -> bool:
+        if mono < self._next.get(name, 0.0):
+            return False
+        self._next[name] = mono + every
+        return True
+
+    # --- training processes ---
+
+    def _receive(self, file: object) -> None:
+        events, closed = self.receiver.ready(file)
+        for event in events:
+            self._event(event)
+        if closed is not None and closed.pid is not None and not closed.said_goodbye:
+            self.emit(ev.ProcessLeft("hang-up"), closed.pid)
+
+    def _event(self, event: ev.Event) -> None:
+        body = event.body
+        now = time.time()
+        if isinstance(body, ev.WarningRaised):
+            self.book.from_probe(body, now, event.rank)
+            return
+        if isinstance(body, ev.ExceptionRaised):
+            self.book.from_probe_exception(body, now, event.rank)
+        elif isinstance(body, ev.MemorySampled):
+            self.flights.facts(event.pid, body)
+        elif isinstance(body, ev.TrainingBegan) and body.output_dir:
+            self._watch(body.output_dir)
+        elif isinstance(body, ev.CheckpointSaved) and not body.ours:
+            self._watch(os.path.dirname(body.path))
+        elif isinstance(body, ev.ProcessLeft):
+            self.flights.forget(event.pid)
+        self.log.append([event])
+        for command in self._commands:
+            command.event(event)
+
+    def _watch(self, folder: str) -> None:
+        self.checkpoints.watch(Path(self.facts.cwd, folder))
+
+    def _read_console(self) -> None:
+        lead = self.state.lead
+        phase = lead.phase.name if lead else ""
+        step = lead.step if lead else None
+        deadline = time.monotonic() + TICK_S
+        while text := self._tail.raw():
+            self.book.from_console(text, time.time(), phase, step)
+            if time.monotonic() > deadline:
+                break
+
+    def _sample_host(self, mono: float) -> None:
+        if self._host is None:
+            self._host = HostSampler(self.child, Path(self.facts.cwd))
+        sample = self._host.sample(mono, self._console_lost)
+        if worth_telling(self._told_host, sample) or self._due(
+            "host told", mono, HOST_TELL_S
+        ):
+            self._next["host told"] = mono + HOST_TELL_S
+            self._told_host = sample
+            self.emit(sample)
+
+    # --- control ---
+
+    def _heard(self, file: object) -> None:
+        assert isinstance(file, socket.socket)
+        if file is self._control:
+            try:
+                client, _ = file.accept()
+            except OSError:
+                return
+            client.setblocking(False)
+            self._clients[client.fileno()] = (client, bytearray())
+            self._selector.register(client, selectors.EVENT_READ, self)
+        elif file is self._link:
+            self._hear_keeper(file)
+        else:
+            self._hear_client(file)
+
+    def _hear_client(self, client: socket.socket) -> None:
+        _, buffer = self._clients[client.fileno()]
+        try:
+            data = client.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        buffer += data
+        if not data or len(buffer) > LONGEST_REQUEST:
+            self._hang_up(client)
+            return
+        while b"\n" in buffer:
+            line, _, rest = bytes(buffer).partition(b"\n")
+            buffer[:] = rest
+            self._asked(client, line)
+
+    def _hang_up(self, client: socket.socket) -> None:
+        for command in self._commands:
+            if command.client is client:
+                command.client = None
+        del self._clients[client.fileno()]
+        self._selector.unregister(client)
+        client.close()
+
+    def _asked(self, client: socket.socket, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+            name = message["command"]
+        except (ValueError, KeyError, TypeError):
+            answer(client, "refused", "not a command")
+            return
+        if name in COMMANDS:
+            self._start(COMMANDS[name], client, message)
+            return
+        quick: dict[str, Callable[[Mapping[str, Any]], str]] = {
+            "type": self._type,
+            "interrupt": lambda _: "interrupted" if interrupt(self) else "",
+            "resize": self._resize,
+            "ping": lambda _: f"supervisor {os.getpid()}",
+        }
+        if name not in quick:
+            answer(client, "refused", f"unknown command {str(name)[:40]!r}")
+            return
+        try:
+            answer(client, "done", quick[name](message))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            answer(client, "failed", str(error))
+
+    def _start(
+        self, kind: type[Command], client: socket.socket, message: Mapping[str, Any]
+    ) -> None:
+        if kind is Snapshot and any(isinstance(c, Snapshot) for c in self._commands):
+            answer(client, "refused", "a snapshot is already under way")
+            return
+        if self._ended_at is not None:
+            answer(client, "refused", "the run has just ended")
+            return
+        command = kind(self, secrets.token_hex(4), client)
+        how = message.get("how", "")
+        self.emit(ev.CommandAsked(command.id, command.name, str(how) if how else ""))
+        self._commands.append(command)
+        try:
+            command.begin(message, time.monotonic())
+        except OSError as error:
+            command.finish("failed", str(error))
+
+    def _type(self, message: Mapping[str, Any]) -> str:
+        data = str(message["text"]).encode()
+        os.write(self.terminal, data)
+        return f"typed {len(data)} bytes"
+
+    def _resize(self, message: Mapping[str, Any]) -> str:
+        rows, columns = int(message["rows"]), int(message["columns"])
+        if not (0 < rows < 1000 and 0 < columns < 1000):
+            raise ValueError("not a terminal's size")
+        launch.set_size(self.terminal, (rows, columns))
+        return f"{columns}x{rows}"
+
+    # --- the keeper ---
+
+    def _hear_keeper(self, link: socket.socket) -> None:
+        try:
+            data = link.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if data:
+            *lines, self._link_buffer = (self._link_buffer + data).split(b"\n")
+            for line in lines:
+                message = json.loads(line)
+                self._console_lost = message.get("lost", self._console_lost)
+            return
+        self._selector.unregister(link)
+        link.close()
+        self._link = None
+        if not (self.folder / EXIT).exists():
+            self._replace_keeper()
+
+    def _replace_keeper(self) -> None:
+        """The keeper died: start another that holds and reads the terminal."""
+        ours, theirs = socket.socketpair()
+        fds = (
+            self.terminal,
+            self._events.fileno(),
+            self._control.fileno(),
+            theirs.fileno(),
+        )
+        self._keeper_process = subprocess.Popen(
+            [
+                *launch.process_words("trainwatch.runner.keeper"),
+                os.fspath(self.folder),
+                ",".join(str(fd) for fd in fds),
+                str(self.child),
+            ],
+            pass_fds=fds,
+            start_new_session=True,
+            cwd=self.folder,
+        )
+        theirs.close()
+        self._link = ours
+        self._selector.register(ours, selectors.EVENT_READ, self)
+        self.keeper = self._keeper_process.pid
+        self.emit(
+            ev.SupervisorStarted(os.getpid(), self.keeper, True, "the keeper had ended")
+        )
+        self.facts = replace(
+            self.facts,
+            keeper=self.keeper,
+            keeper_started=start_time(self.keeper),
+        )
+        self._write_manifest()
+
+    # --- the end ---
+
+    def _notice_end(self, mono: float) -> None:
+        if self._ended_at is not None:
+            return
+        if not (self.folder / EXIT).exists():
+            # Only after the keeper's death, and only on Linux: the child is ours.
+            code = _adopted_exit(self.child)
+            if code is None:
+                return
+            write_exit(self.folder, code)
+        try:
+            self._exit = read_json(self.folder / EXIT)["code"]
+        except (OSError, ValueError, KeyError, TypeError):
+            self._exit = None
+        self._ended_at = mono
+
+    def _over(self) -> bool:
+        if self._ended_at is None:
+            return False
+        if time.monotonic() - self._ended_at > FAREWELL_S:
+            return True
+        return not self.receiver.connections and self._link is None
+
+    def _end(self) -> None:
+        while text := self._tail.raw():
+            self.book.from_console(text, time.time(), "end", None)
+        now = time.time()
+        for warning in self.book.flush(now):
+            self.emit(warning)
+        for checkpoint in self.checkpoints.changed(time.monotonic(), everything=True):
+            self.emit(checkpoint)
+        aborted = any(isinstance(c, Abort) and c.acted for c in self._commands)
+        for command in self._commands:
+            command.child_ended(self._exit)
+        for process in list(self.state.processes.values()):
+            if process.left is None:
+                self.emit(ev.ProcessLeft("the run ended"), process.pid)
+        status, code, number = exit_status(self._exit, aborted)
+        detail = "" if self._exit is not None else "nobody saw its exit code"
+        self.emit(ev.RunEnded(status, code, number, detail))
+        self.log.close()
+        self.facts = replace(
+            self.facts,
+            status=status,
+            exit_code=code,
+            signal=number,
+            detail=detail,
+            ended=now,
+        )
+        self._write_manifest()
+        self.checkpoints.close()
+        self._drain_terminal()
+        sockets.remove(self.folder, launch.EVENTS_SOCKET)
+        sockets.remove(self.folder, launch.CONTROL_SOCKET)
+
+    def _drain_terminal(self) -> None:
+        """What is left in the terminal when the keeper died with the child."""
+        if self._link is not None:
+            return
+        try:
+            os.set_blocking(self.terminal, False)
+            data = os.read(self.terminal, CHUNK)
+        except OSError:
+            return
+        with (self.folder / CONSOLE).open("ab") as file:
+            file.write(data)
+
+    def _write_manifest(self) -> None:
+        try:
+            manifest.write(self.folder, self.facts)
+        except OSError as error:
+            print(f"run.json: {error}", file=sys.stderr)
+
+
+def _version() -> str:
+    from trainwatch import __version__
+
+    return __version__
+
+
+def _adopt_orphans() -> None:
+    """
+    Become the parent of the child should the keeper die (Linux
+    PR_SET_CHILD_SUBREAPER), so that its exit code is still seen.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+_exits: dict[int, int] = {}
+
+
+def _reap() -> None:
+    """Collect children that ended: the keeper, and what it left to us."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        _exits[pid] = os.waitstatus_to_exitcode(status)
+
+
+def _adopted_exit(child: int) -> int | None:
+    _reap()
+    return _exits.get(child)
+
+
+def main() -> None:
+    """FOLDER FDS --keeper PID [--takeover WHY]; FDS are terminal, events, control,
+    link."""
+    folder, fds, _, keeper, *rest = sys.argv[1:]
+    terminal, events, control, link = (int(fd) for fd in fds.split(","))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _adopt_orphans()
+    link_socket = socket.socket(fileno=link)
+    link_socket.setblocking(False)
+    Supervisor(
+        Path(folder),
+        terminal,
+        socket.socket(fileno=events),
+        socket.socket(fileno=control),
+        link_socket,
+        int(keeper),
+        rest[1] if rest else "",
+    ).run()

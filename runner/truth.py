@@ -1,0 +1,138 @@
+"""
+What a run's manifest claims, held against the processes that are alive.
+
+A run whose processes have all gone cannot be running. The next reader says so:
+with the exit code when the keeper wrote one down, else as `lost`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from trainwatch.probes import events as ev
+from trainwatch.runner import manifest
+from trainwatch.runner.errors import RefusedError
+from trainwatch.runner.files import read_json
+from trainwatch.runner.keeper import EXIT
+from trainwatch.runner.log import EventLog
+
+STARTING_S = 15.0
+"""A run that is so young may not have named its processes yet."""
+SAME_START_S = 2.0
+
+
+def start_time(pid: int) -> float | None:
+    """When the process began (Unix time), None when there is no such process."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
+
+
+def alive(pid: int | None, started: float | None) -> bool:
+    """Whether that very process lives: a pid alone may be somebody else's now."""
+    if pid is None:
+        return False
+    if sys.platform == "linux" and not os.path.exists(f"/proc/{pid}"):
+        return False
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return started is None or (abs(process.create_time() - started) < SAME_START_S)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def supervised(folder: Path) -> bool:
+    """Whether a supervisor or a keeper of the run lives."""
+    try:
+        facts = manifest.read(folder)
+    except RefusedError:
+        return False
+    if facts.supervisor is None and facts.keeper is None:
+        return time.time() - (facts.started or 0.0) < STARTING_S
+    return alive(facts.supervisor, facts.supervisor_started) or alive(
+        facts.keeper, facts.keeper_started
+    )
+
+
+def exit_status(code: int | None, aborted: bool) -> tuple[str, int | None, int | None]:
+    """
+    Status, exit code and signal for a child's end.
+
+    Args:
+        code: as `os.waitstatus_to_exitcode` gives it; None when nobody saw it.
+        aborted: a person asked for the end.
+    """
+    if code is None:
+        return "lost", None, None
+    if code < 0:
+        return ("aborted" if aborted else "killed"), 128 - code, -code
+    if aborted:
+        return "aborted", code, None
+    return ("finished" if code == 0 else "failed"), code, None
+
+
+def correct(folder: Path) -> manifest.Manifest:
+    """
+    The manifest, after its status was made true.
+
+    Raises:
+        RefusedError: it cannot be read, or a newer trainwatch wrote it.
+    """
+    facts = manifest.read(folder)
+    if facts.over or supervised(folder):
+        return facts
+    if alive(facts.child, facts.child_started):
+        return facts
+    log = EventLog(folder)
+    try:
+        if log.state.over:
+            run = log.state.run
+            status, code, signal = run.status, run.exit_code, run.signal
+            detail, ended = run.detail, run.ended
+        else:
+            status, code, signal, detail, ended = _from_exit(folder, log)
+            body = ev.RunEnded(status, code, signal, detail)
+            log.append([ev.of(body, time=ended, pid=os.getpid())])
+        log.close()
+    except OSError:
+        # A run directory that cannot be written is reported, not corrected.
+        return replace(facts, status="lost", detail="its end was not recorded")
+    corrected = replace(
+        facts, status=status, exit_code=code, signal=signal, detail=detail, ended=ended
+    )
+    manifest.write(folder, corrected)
+    return corrected
+
+
+def _from_exit(
+    folder: Path, log: EventLog
+) -> tuple[str, int | None, int | None, str, float]:
+    aborted = any(c.command == "abort" for c in log.state.commands)
+    try:
+        document = read_json(folder / EXIT)
+        code, ended = document["code"], float(document["time"])
+    except (OSError, ValueError, KeyError, TypeError):
+        seen = log.state.last_event or time.time()
+        return (
+            "lost",
+            None,
+            None,
+            "all its processes are gone and nobody saw how it ended",
+            seen,
+        )
+    status, exit_code, signal = exit_status(code, aborted)
+    detail = "nobody was left to see its exit code" if code is None else ""
+    return status, exit_code, signal, detail, ended
