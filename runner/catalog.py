@@ -1,0 +1,107 @@
+"""The runs of this machine, and starting new ones from inside the app."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+from trainwatch.runner import memo, truth
+from trainwatch.runner.demo import DEMOS
+from trainwatch.runner.errors import LaunchError, RefusedError
+from trainwatch.runner.home import home, run_folders
+from trainwatch.runner.launch import process_words
+from trainwatch.runner.state import RunState
+from trainwatch.runner.summary import RunSummary
+
+LAUNCH_S = 30.0
+
+
+def summaries(limit: int | None = None) -> tuple[RunSummary, ...]:
+    """The runs, newest first, with their true status; unreadable ones are named
+    so."""
+    return tuple(summary(folder) for folder in run_folders()[:limit])
+
+
+def summary(folder: Path) -> RunSummary:
+    try:
+        facts = truth.correct(folder)
+    except RefusedError as error:
+        return RunSummary(
+            id=folder.name,
+            name=folder.name,
+            folder=folder,
+            command=str(error),
+            status="unreadable",
+            home=str(home()),
+        )
+    lead = _kept_state(folder).lead
+    return RunSummary(
+        id=facts.id,
+        name=facts.name,
+        folder=folder,
+        command=shlex.join(facts.argv),
+        status=facts.status,
+        started=facts.started,
+        ended=facts.ended,
+        step=lead.step if lead else None,
+        max_steps=lead.training.max_steps if lead and lead.training else None,
+        home=str(home()),
+    )
+
+
+def _kept_state(folder: Path) -> RunState:
+    """The state as it was last kept: a list need not be newer than half a minute."""
+    return memo.load(folder)[0]
+
+
+class Catalog:
+    """What the runs list and the launcher may ask for."""
+
+    def runs(self) -> tuple[RunSummary, ...]:
+        return summaries()
+
+    def launch(self, command: str, cwd: str) -> Path:
+        """
+        Start a command line in `cwd`.
+
+        Raises:
+            LaunchError: it is empty, badly quoted, or cannot be started.
+        """
+        try:
+            argv = shlex.split(command)
+        except ValueError as error:
+            raise LaunchError(f"the command line cannot be read: {error}") from None
+        if not argv:
+            raise LaunchError("there is no command to run", 2)
+        return self._start(["run", "--detach", "--", *argv], cwd)
+
+    def demos(self) -> tuple[tuple[str, str], ...]:
+        return tuple((demo.name, demo.summary) for demo in DEMOS.values())
+
+    def launch_demo(self, name: str) -> Path:
+        """
+        Raises:
+            LaunchError: the training packages are missing.
+        """
+        return self._start(["demo", name, "--detach"], os.getcwd())
+
+    def _start(self, words: list[str], cwd: str) -> Path:
+        """Through a process of its own: launching forks, and an app has threads."""
+        try:
+            done = subprocess.run(
+                [*process_words("trainwatch.__main__"), *words],
+                cwd=cwd,
+                capture_output=True,
+                text=True,
+                timeout=LAUNCH_S,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise LaunchError(str(error)) from None
+        if done.returncode != 0:
+            text = done.stderr.strip().splitlines() or ["it did not start"]
+            raise LaunchError(text[-1].removeprefix("trainwatch: "), done.returncode)
+        return home() / "runs" / done.stdout.strip()

@@ -1,0 +1,152 @@
+"""One plain line per event, for terminals that are not one and for logs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from trainwatch.probes import events as ev
+from trainwatch.runner.state import RunState
+from trainwatch.runner.text import duration, plain, size
+
+LONG_PHASE_S = 2.0
+
+
+def describe(event: ev.Event, state: RunState) -> str | None:
+    """
+    The line for `event`, None where a person need not read one.
+
+    Args:
+        state: the run's state after the event.
+    """
+    if event.body is None:
+        return None
+    writer = _LINES.get(type(event.body))
+    text = writer(event.body, state, event) if writer else None
+    if text is None:
+        return None
+    rank = ""
+    if event.rank is not None and len(state.ranks) > 1:
+        rank = f"rank {event.rank}: "
+    clock = time.strftime("%H:%M:%S", time.localtime(event.time))
+    return f"{clock} {rank}{plain(text)}"
+
+
+def _of(step: int | None, state: RunState, pid: int) -> str:
+    process = state.processes.get(pid)
+    training = process.training if process else None
+    total = f"/{training.max_steps}" if training and training.max_steps else ""
+    return f"{step}{total}"
+
+
+def _step(body: ev.StepEnded, state: RunState, event: ev.Event) -> str:
+    shares = ", ".join(
+        f"{name} {duration(pair[1])}"
+        for name, pair in body.phases.items()
+        if len(pair) == 2 and body.seconds and pair[1] / body.seconds >= 0.02
+    )
+    each = body.seconds / max(1, body.count)
+    many = f" ({body.count} steps)" if body.count > 1 else ""
+    skipped = ", skipped by the gradient scaler" if body.skipped else ""
+    return (
+        f"step {_of(body.step, state, event.pid)}{many}  {duration(each)}  "
+        f"{shares}{skipped}"
+    )
+
+
+def _metrics(body: ev.MetricsLogged, state: RunState, event: ev.Event) -> str:
+    values = "  ".join(f"{name} {value:.4g}" for name, value in body.values.items())
+    return f"metrics at step {_of(body.step, state, event.pid)}  {values}"
+
+
+def _phase_ended(body: ev.PhaseEnded, state: RunState, event: ev.Event) -> str | None:
+    if body.seconds < LONG_PHASE_S and body.phase != "save":
+        return None
+    what = f"{body.phase} {body.detail}".strip()
+    extra = ""
+    if body.bytes:
+        extra = f", {size(body.bytes)}"
+    elif body.rows:
+        extra = f", {body.rows:,} rows"
+    return f"{what}  {duration(body.seconds)}{extra}{' failed' if body.failed else ''}"
+
+
+def _observed(body: ev.PhaseObserved, state: RunState, event: ev.Event) -> str | None:
+    age = event.time - body.since
+    if age < LONG_PHASE_S or age % 10 > 1.1 or body.phase in ("step", "start"):
+        return None
+    what = f"{body.phase} {body.detail}".strip()
+    if body.tokens is not None and body.phase in ("generate", "prefill", "decode"):
+        return f"{what} for {duration(age)}, {body.tokens:,} tokens"
+    return f"{what} for {duration(age)}"
+
+
+def _generated(body: ev.GenerationEnded, state: RunState, event: ev.Event) -> str:
+    rate = f", {body.tokens_per_s:.1f} tok/s" if body.tokens_per_s else ""
+    return (
+        f"generate  first token {duration(body.ttft_s)}, {body.tokens:,} tokens{rate}"
+    )
+
+
+def _warning(body: ev.WarningTriaged, state: RunState, event: ev.Event) -> str | None:
+    if body.count > 1 or body.severity == "not_a_warning":
+        return None
+    first = body.text.strip().splitlines()[0] if body.text.strip() else body.rule
+    why = f" ({body.why})" if body.why and body.severity != "harmless" else ""
+    return f"warning, {body.severity}: {first}{why}"
+
+
+def _model(body: ev.ModelDescribed, state: RunState, event: ev.Event) -> str:
+    percent = 100 * body.trainable / body.parameters if body.parameters else 0.0
+    return (
+        f"model {body.model}: {body.trainable:,} of {body.parameters:,} parameters "
+        f"trainable ({percent:.4f} %)"
+    )
+
+
+def _seen(body: ev.CheckpointSeen, state: RunState, event: ev.Event) -> str:
+    whole = {True: "complete", False: "not complete", None: "cannot tell if complete"}
+    detail = f" ({body.detail})" if body.detail else ""
+    return f"checkpoint {body.path}  {size(body.bytes)}, {whole[body.complete]}{detail}"
+
+
+def _ended(body: ev.RunEnded, state: RunState, event: ev.Event) -> str:
+    run = state.run
+    took = ""
+    if run.ended and run.started:
+        took = f" after {duration(run.ended - run.started)}"
+    code = "exit code unknown" if body.exit_code is None else f"exit {body.exit_code}"
+    signal = f", signal {body.signal}" if body.signal is not None else ""
+    detail = f": {body.detail}" if body.detail else ""
+    return f"run {body.status}{took} ({code}{signal}){detail}"
+
+
+_LINES: dict[type[Any], Callable[[Any, RunState, ev.Event], str | None]] = {
+    ev.RunStarted: lambda b, *_: f"run {b.id} ({b.name}) started in {b.cwd}",
+    ev.ChildSpawned: lambda b, *_: f"process {b.child} runs",
+    ev.SupervisorStarted: lambda b, *_: (
+        f"watching again: {b.detail}" if b.takeover else None
+    ),
+    ev.TrainingBegan: lambda b, *_: (
+        f"training begins: {b.trainer}"
+        + (f", {b.max_steps} steps" if b.max_steps else "")
+        + (f", resumed at step {b.step}" if b.step else "")
+    ),
+    ev.ModelDescribed: _model,
+    ev.StepEnded: _step,
+    ev.MetricsLogged: _metrics,
+    ev.PhaseEnded: _phase_ended,
+    ev.PhaseObserved: _observed,
+    ev.GenerationEnded: _generated,
+    ev.WarningTriaged: _warning,
+    ev.ExceptionRaised: lambda b, *_: f"{b.kind} in {b.phase or '?'}: {b.message}",
+    ev.CheckpointSeen: _seen,
+    ev.FindingRaised: lambda b, *_: f"finding, {b.severity}: {b.summary}",
+    ev.FindingCleared: lambda b, *_: f"finding over: {b.rule}",
+    ev.CommandAsked: lambda b, *_: f"{b.command} asked {b.detail}".rstrip(),
+    ev.CommandProgressed: lambda b, *_: f"… {b.detail}",
+    ev.CommandFinished: lambda b, *_: f"{b.command} {b.outcome}: {b.detail}",
+    ev.ProbeFailed: lambda b, *_: f"probe {b.probe} switched itself off: {b.error}",
+    ev.RunEnded: _ended,
+}

@@ -1,0 +1,58 @@
+"""Bare `trainwatch` and `attach`: the screen, wired to the runner."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from trainwatch.cli.run import has_screen, left
+from trainwatch.runner.errors import RefusedError
+from trainwatch.runner.home import find_run
+from trainwatch.runner.truth import correct
+
+
+def home(options: argparse.Namespace) -> int:
+    if not has_screen():
+        raise RefusedError(
+            "this is not a terminal: try `trainwatch runs`, `trainwatch show`, or "
+            "`trainwatch run --plain -- CMD`"
+        )
+    return _open(None)
+
+
+def attach(options: argparse.Namespace) -> int:
+    folder = find_run(options.run)
+    correct(folder)
+    if options.plain or not has_screen():
+        from trainwatch.cli.plain import follow_plain
+
+        return follow_plain(folder, forward=False)
+    return _open(folder)
+
+
+def show_run(folder: Path) -> int:
+    """The run's screen; the child's exit code when it ended meanwhile."""
+    _open(folder)
+    facts = correct(folder)
+    if not facts.over:
+        return 0
+    return 1 if facts.exit_code is None else facts.exit_code
+
+
+def _open(folder: Path | None) -> int:
+    from trainwatch.runner.catalog import Catalog
+    from trainwatch.runner.hands import Hands
+    from trainwatch.runner.view import Watch
+    from trainwatch.tui.app import TrainwatchApp
+
+    app = TrainwatchApp(Catalog(), Hands(), Watch, folder, clock=time.time)
+    app.run(mouse=False)
+    if folder is not None:
+        facts = correct(folder)
+        if facts.over:
+            code = "unknown" if facts.exit_code is None else facts.exit_code
+            print(f"{facts.name} {facts.status}, exit code {code} ({folder.name})")
+        else:
+            print(left(folder, facts.name))
+    return app.return_code or 0

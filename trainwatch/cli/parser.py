@@ -1,0 +1,149 @@
+"""Which words mean what. No command is imported until it is chosen."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+Command = Callable[[argparse.Namespace], int]
+
+RUN_HELP = "id, unique prefix of one, name, or last (the default)"
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options, with `command` the function to call. Exits 2 on wrong usage."""
+    words = list(words)
+    parser = build()
+    command: list[str] = []
+    if words[:1] == ["run"]:
+        words, command = split_command(words)
+    options = parser.parse_args(words)
+    if words[:1] == ["run"]:
+        if not command:
+            parser.error("run: which command? trainwatch run -- python train.py")
+        options.argv = command
+    return options
+
+
+FLAGS_WITH_VALUE = ("--name", "--notify")
+
+
+def split_command(words: list[str]) -> tuple[list[str], list[str]]:
+    """
+    Our own words of `run …` and the user's command: what follows `--`, or begins
+    with the first word that is no option of ours.
+    """
+    index = 1
+    while index < len(words):
+        word = words[index]
+        if word == "--":
+            return words[:index], words[index + 1 :]
+        if not word.startswith("-"):
+            return words[:index], words[index:]
+        index += 2 if word in FLAGS_WITH_VALUE else 1
+    return words, []
+
+
+def build() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="trainwatch",
+        description="Watch a fine-tuning run in a terminal, and be told the truth "
+        "about it. Without a command: the runs, the launcher, the demo.",
+        epilog="Put it in front of the command you already use: "
+        "trainwatch run -- python train.py",
+    )
+    parser.add_argument("-V", "--version", action="version", version=_version())
+    parser.set_defaults(command=_lazy("app", "home"))
+    add = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    run = add.add_parser("run", help="start a command and watch it")
+    run.usage = "trainwatch run [options] [--] CMD …"
+    run.add_argument("--name", help="what to call the run")
+    run.add_argument("--detach", action="store_true", help="start it and leave")
+    run.add_argument("--plain", action="store_true", help="print lines, no screen")
+    run.add_argument("--no-probes", action="store_true", help="watch from outside only")
+    run.set_defaults(command=_lazy("run", "run"))
+
+    demo = add.add_parser("demo", help="a real run with nothing downloaded")
+    demo.add_argument(
+        "which", nargs="?", default="lora", help="lora, dpo, partial or plain"
+    )
+    demo.add_argument("--steps", type=int, help="how many optimizer steps")
+    demo.add_argument("--detach", action="store_true", help="start it and leave")
+    demo.add_argument("--plain", action="store_true", help="print lines, no screen")
+    demo.set_defaults(command=_lazy("run", "demo"))
+
+    attach = add.add_parser("attach", help="watch a run that was started before")
+    _takes_run(attach)
+    attach.add_argument("--plain", action="store_true", help="print lines, no screen")
+    attach.set_defaults(command=_lazy("app", "attach"))
+
+    runs = add.add_parser("runs", help="list the runs")
+    _takes_json(runs)
+    runs.set_defaults(command=_lazy("inspect", "runs"))
+
+    show = add.add_parser("show", help="the state of one run and the verdict")
+    _takes_run(show)
+    _takes_json(show)
+    show.set_defaults(command=_lazy("inspect", "show"))
+
+    events = add.add_parser("events", help="the events of a run, as they are kept")
+    _takes_run(events)
+    events.add_argument("--follow", action="store_true", help="wait for more")
+    events.add_argument("--type", help="only events of this type")
+    events.set_defaults(command=_lazy("inspect", "events"))
+
+    abort = add.add_parser("abort", help="finish the running step, then stop")
+    _takes_run(abort)
+    how = abort.add_mutually_exclusive_group()
+    how.add_argument("--now", action="store_true", help="end it now (SIGTERM)")
+    how.add_argument("--kill", action="store_true", help="kill it and all its children")
+    abort.set_defaults(command=_lazy("hands", "abort"))
+
+    snapshot = add.add_parser(
+        "snapshot", help="checkpoint at the next step boundary, stacks, memory"
+    )
+    _takes_run(snapshot)
+    snapshot.add_argument("--wait", type=float, metavar="S", help="wait S seconds")
+    snapshot.set_defaults(command=_lazy("hands", "snapshot"))
+
+    stack = add.add_parser("stack", help="where every thread of every process is")
+    _takes_run(stack)
+    stack.set_defaults(command=_lazy("hands", "stack"))
+
+    review = add.add_parser("review", help="the warnings of a run, triaged")
+    _takes_run(review)
+    _takes_json(review)
+    review.set_defaults(command=_lazy("warnings", "review"))
+
+    triage = add.add_parser("triage", help="triage the warnings of any log")
+    triage.add_argument("file", nargs="?", default="-", help="a file, or - for stdin")
+    _takes_json(triage)
+    triage.add_argument(
+        "--items", action="store_true", help="one JSON item a line, in and out"
+    )
+    triage.set_defaults(command=_lazy("warnings", "triage"))
+    return parser
+
+
+def _takes_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", default="last", metavar="RUN", help=RUN_HELP)
+
+
+def _takes_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _lazy(module: str, function: str) -> Command:
+    def command(options: argparse.Namespace) -> int:
+        chosen = getattr(import_module(f"trainwatch.cli.{module}"), function)
+        return int(chosen(options))
+
+    return command
+
+
+def _version() -> str:
+    from trainwatch import __version__
+
+    return f"trainwatch {__version__}"
