@@ -167,19 +167,12 @@ def _ended(state: RunState, now: float) -> Verdict:
     elif run.signal is not None:
         phase = process.phase.name if process else "an unknown phase"
         facts = (f"ended by signal {run.signal} in {phase} after {took}", where)
-    elif run.status == "failed":
-        error = where
-        if process and process.error_kind:
-            error = (
-                f"{process.error_kind}: {process.error.splitlines()[0][:200]}"
-                if (process.error)
-                else process.error_kind
-            )
-        facts = (f"exit code {run.exit_code} after {took}, {where}", error)
     else:
-        facts = (f"exit code {run.exit_code} after {took}", run.detail or where)
-        if run.detail:
-            facts = (f"{facts[0]}, {where}", run.detail)
+        code = f"exit code {run.exit_code} after {took}"
+        error = _error(process) if process and run.status == "failed" else None
+        facts = (f"{code}, {where}" if error else code, error or where)
+    if run.status == "aborted" and state.commands:
+        facts = (facts[0], state.commands[-1].detail or where)
     return Verdict(
         run.status,
         None,
@@ -188,3 +181,10 @@ def _ended(state: RunState, now: float) -> Verdict:
         run.ended,
         now - run.ended if run.ended else None,
     )
+
+
+def _error(process: Process) -> str | None:
+    if not process.error_kind:
+        return None
+    first = process.error.strip().partition("\n")[0][:200]
+    return f"{process.error_kind}: {first}" if first else process.error_kind
