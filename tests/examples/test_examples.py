@@ -1,0 +1,133 @@
+"""Every example runs bare to its end, on the model made on the spot."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from trainwatch.runner.demo import examples_folder, missing_packages
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(bool(missing_packages()), reason="no training packages"),
+]
+
+DEPRECATED = "`torch_dtype` is deprecated! Use `dtype` instead!"
+FLAGS = (
+    "The following generation flags are not valid and may be ignored: "
+    "['temperature', 'top_p']"
+)
+TRAINABLE = re.compile(
+    r"^trainable params: ([\d,]+) \|\| all params: ([\d,]+) \|\| trainable%: ([\d.]+)$",
+    re.MULTILINE,
+)
+
+
+def run(script: str, *argv: str, out: Path) -> str:
+    """The output, both streams, of a run that must end with code 0."""
+    environment = dict(os.environ, OMP_NUM_THREADS="2", HF_HUB_OFFLINE="1")
+    environment["CUDA_VISIBLE_DEVICES"] = ""
+    ended = subprocess.run(
+        [sys.executable, str(examples_folder() / script), "--out", str(out), *argv],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
+
+
+def tensors(file: Path) -> set[str]:
+    """Names of the tensors of a safetensors file, each of them readable."""
+    with safe_open(file, framework="np") as opened:
+        names = set(opened.keys())
+        assert all(opened.get_tensor(name).size for name in names)
+    return names
+
+
+def trainable_percent(output: str) -> float:
+    (match,) = TRAINABLE.finditer(output)
+    trainable, total = (int(match[n].replace(",", "")) for n in (1, 2))
+    assert float(match[3]) == pytest.approx(100 * trainable / total, abs=1e-3)
+    return float(match[3])
+
+
+def assert_warned_and_sampled(output: str) -> None:
+    assert DEPRECATED in output
+    assert FLAGS in output
+    assert "step 2: What does " in output
+
+
+@pytest.mark.parametrize("script", ["sft_lora.py", "dpo.py"])
+def test_lora_scripts_leave_an_adapter(script: str, tmp_path: Path) -> None:
+    output = run(script, "--steps", "2", out=tmp_path)
+    assert_warned_and_sampled(output)
+    assert 0 < trainable_percent(output) < 20
+    assert output.count("'loss': ") == 2
+    for step in (1, 2):
+        checkpoint = tmp_path / f"checkpoint-{step}"
+        state = json.loads((checkpoint / "trainer_state.json").read_text())
+        assert state["global_step"] == step
+        config = json.loads((checkpoint / "adapter_config.json").read_text())
+        assert config["peft_type"] == "LORA"
+        names = tensors(checkpoint / "adapter_model.safetensors")
+        assert names
+        assert all(".lora_" in name for name in names)
+        assert (checkpoint / "optimizer.pt").stat().st_size > 0
+    assert tensors(tmp_path / "adapter" / "adapter_model.safetensors") == names
+
+
+def test_partial_trains_the_last_layers_and_resumes(tmp_path: Path) -> None:
+    output = run("partial.py", "--steps", "2", out=tmp_path)
+    assert_warned_and_sampled(output)
+    assert 0 < trainable_percent(output) < 50
+    state = json.loads((tmp_path / "checkpoint-2" / "trainer_state.json").read_text())
+    assert state["global_step"] == 2
+
+    base = tmp_path / "model" / "model.safetensors"
+    tuned = tmp_path / "checkpoint-2" / "model.safetensors"
+    changed = set()
+    with safe_open(base, "np") as before, safe_open(tuned, "np") as after:
+        assert set(before.keys()) == set(after.keys())
+        for name in before.keys():  # noqa: SIM118
+            if (before.get_tensor(name) != after.get_tensor(name)).any():
+                changed.add(".".join(name.split(".")[:3]))
+    assert changed == {"model.layers.6", "model.layers.7"}
+
+    output = run("partial.py", "--steps", "3", "--resume", out=tmp_path)
+    assert output.count("'loss': ") == 1
+    state = json.loads((tmp_path / "checkpoint-3" / "trainer_state.json").read_text())
+    assert state["global_step"] == 3
+
+
+def test_plain_loop_resumes_where_it_stopped(tmp_path: Path) -> None:
+    output = run("plain_loop.py", "--steps", "2", out=tmp_path)
+    assert_warned_and_sampled(output)
+    assert (tmp_path / "checkpoint-2" / "state.pt").stat().st_size > 50e6
+
+    output = run("plain_loop.py", "--steps", "3", "--resume", out=tmp_path)
+    assert "step 3: What does " in output
+    assert "step 2: What does " not in output
+    assert (tmp_path / "checkpoint-3" / "state.pt").is_file()
+
+
+def test_resume_without_out_is_refused() -> None:
+    ended = subprocess.run(
+        [sys.executable, str(examples_folder() / "plain_loop.py"), "--resume"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 2
+    assert "--resume needs the --out" in ended.stderr
