@@ -1,0 +1,349 @@
+"""
+The line to the supervisor: a Unix stream socket that may be gone at any time.
+
+`say` queues an event and returns; one daemon thread writes the queue in batches
+and reads requests. When the supervisor does not read, the queue fills and what
+can be spared is dropped and counted. When it is gone, the thread connects again,
+says hello and repeats what the new one must know.
+
+The thread imports nothing: a fork while it held an import lock would block the
+child for good.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import threading
+import time
+from collections import deque
+
+from .guard import switch_off
+from .wire import MAX_LINE_BYTES, encode_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Deque, Dict, Optional, Tuple
+
+    Fields = Dict[str, Any]
+    Item = Tuple[str, Fields, float, float, int]
+    """type, fields, wall clock, monotonic clock, sequence number"""
+
+LIMIT = 10_000
+"""Events that wait for the supervisor before the sparable ones are dropped."""
+HARD_LIMIT = 4 * LIMIT
+BATCH = 256
+INTERVAL_S = 0.1
+BACK_OFF_S = (0.2, 5.0)
+FAREWELL_S = 0.5
+"""How long a process that ends may wait for the supervisor to take its last
+events."""
+SPARABLE = frozenset(
+    (
+        "step_ended",
+        "phase_ended",
+        "metrics_logged",
+        "memory_sampled",
+        "warning_raised",
+        "probe_counted",
+    )
+)
+REPEATED = (
+    "rank_identified",
+    "training_began",
+    "model_described",
+    "optimizer_described",
+)
+"""Told again to a new supervisor, with their own time."""
+
+
+def type_of(body: Any) -> str:
+    """`StepEnded` -> "step_ended", as `events.type_name` says it."""
+    cls = type(body)
+    name = _TYPES.get(cls)
+    if name is None:
+        name = "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__)
+        name = _TYPES[cls] = name.lstrip("_")
+    return name
+
+
+_TYPES: Dict[type, str] = {}
+
+
+class Connection:
+    """
+    One connection to `address`.
+
+    Args:
+        hello: the fields of `process_joined`, asked at every connect.
+        on_request: called on the thread with each request (a dictionary).
+        on_tick: called on the thread about every INTERVAL_S.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        hello: Callable[[], Fields],
+        on_request: Callable[[Fields], None],
+        on_tick: Callable[[], None],
+        rank: Optional[int] = None,
+    ) -> None:
+        self.address = address
+        self.rank = rank
+        self.dropped = 0
+        self.errors = 0
+        self.events = 0
+        self.paused = False
+        self._hello = hello
+        self._on_request = on_request
+        self._on_tick = on_tick
+        self._pid = os.getpid()
+        self._born = (time.time(), time.monotonic())
+        self._numbers = itertools.count(1)
+        self._queue: Deque[Item] = deque()
+        self._known: Dict[str, Item] = {}
+        self._lines: Deque[bytes] = deque()
+        self._sent = 0
+        self._received = b""
+        self._socket: Optional[socket.socket] = None
+        self._met = False
+        self._next_try = 0.0
+        self._back_off = BACK_OFF_S[0]
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: Optional[threading.Thread] = None
+        self._silent = False
+
+    # --- the training thread's side ---
+
+    def emit(self, body: Any) -> None:
+        """Queue an event body of the schema."""
+        self.say(type_of(body), body.__dict__)
+
+    def say(self, kind: str, fields: Fields) -> None:
+        """Queue the event of type `kind`."""
+        if self._silent:
+            return
+        if self.paused:
+            self.resume()
+        waiting = len(self._queue)
+        if waiting >= LIMIT and (kind in SPARABLE or waiting >= HARD_LIMIT):
+            self.dropped += 1
+            return
+        item = (kind, fields, time.time(), time.monotonic(), next(self._numbers))
+        self.events += 1
+        if kind in REPEATED:
+            self._known[kind] = item
+        elif kind == "training_ended":
+            self._known.pop("training_began", None)
+        self._queue.append(item)
+        if waiting == BATCH:
+            self._wake.set()
+
+    def start(self) -> None:
+        """Start the thread."""
+        if self._silent or self._thread is not None:
+            return
+        self._stopping = False
+        self._wake.clear()
+        self._thread = threading.Thread(
+            target=self._run, name="trainwatch", daemon=True
+        )
+        self._thread.start()
+
+    def pause(self) -> None:
+        """End the thread, so that a fork sees none of ours."""
+        thread, self._thread = self._thread, None
+        if thread is None or self._silent:
+            return
+        self.paused = True
+        self._stopping = True
+        self._wake.set()
+        thread.join(FAREWELL_S)
+
+    def resume(self) -> None:
+        """Start the thread again after `pause`."""
+        self.paused = False
+        self.start()
+
+    def silence(self) -> None:
+        """Forget everything, in a forked child: the line belongs to the parent."""
+        self._silent = True
+        self._thread = None
+        self._queue.clear()
+        self._lines.clear()
+        if self._socket is not None:
+            # Closes this process's copy only; the parent's line stays up, and
+            # its end is seen when the parent ends.
+            self._socket.close()
+            self._socket = None
+
+    def finish(self) -> None:
+        """Send what waits, within FAREWELL_S, and hang up."""
+        if self._silent:
+            return
+        self.pause()
+        self.paused = False
+        deadline = time.monotonic() + FAREWELL_S
+        self._next_try = 0.0
+        while self._ready() and (self._queue or self._lines):
+            self._encode()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._send(left)
+        self._silent = True
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    # --- the thread's side ---
+
+    def _run(self) -> None:
+        ticked = 0.0
+        while not self._stopping:
+            try:
+                if self._ready():
+                    self._receive()
+                    self._encode()
+                    self._send()
+                now = time.monotonic()
+                if now - ticked >= 0.9 * INTERVAL_S:
+                    ticked = now
+                    self._on_tick()
+            except Exception as error:
+                self.errors += 1
+                switch_off("connection", error)
+            if len(self._queue) < BATCH or self._lines:
+                self._wake.wait(INTERVAL_S)
+                if not self._stopping:
+                    self._wake.clear()
+
+    def _ready(self) -> bool:
+        """Is the line up? Connects when it is time to try."""
+        if self._socket is not None:
+            return True
+        now = time.monotonic()
+        if now < self._next_try:
+            return False
+        line = None
+        try:
+            line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            line.settimeout(FAREWELL_S)
+            line.connect(self.address)
+            line.setblocking(False)
+        except OSError:
+            self.errors += 1
+            if line is not None:
+                line.close()
+            self._next_try = now + self._back_off
+            self._back_off = min(2 * self._back_off, BACK_OFF_S[1])
+            return False
+        self._back_off = BACK_OFF_S[0]
+        self._socket = line
+        self._sent = 0
+        self._received = b""
+        self._greet()
+        return True
+
+    def _greet(self) -> None:
+        """Put the hello, and what a new supervisor must know, in front."""
+        again = self._met
+        wall, mono = (time.time(), time.monotonic()) if again else self._born
+        greeting = [("process_joined", self._hello(), wall, mono, next(self._numbers))]
+        if again:
+            waiting = {item[4] for item in list(self._queue)}
+            greeting += [
+                self._known[kind]
+                for kind in REPEATED
+                if kind in self._known and self._known[kind][4] not in waiting
+            ]
+        self._met = True
+        self._lines.extendleft(reversed([self._line(item) for item in greeting]))
+
+    def _line(self, item: Item) -> bytes:
+        kind, fields, wall, mono, number = item
+        line = encode_line(
+            kind,
+            fields,
+            time=wall,
+            mono=mono,
+            pid=self._pid,
+            rank=self.rank,
+            seq=number,
+        )
+        return line.encode("ascii") + b"\n"
+
+    def _encode(self) -> None:
+        queue, lines = self._queue, self._lines
+        while queue and len(lines) < BATCH:
+            try:
+                line = self._line(queue.popleft())
+            except (TypeError, ValueError):
+                self.errors += 1
+                continue
+            if len(line) > MAX_LINE_BYTES:
+                self.dropped += 1
+            else:
+                lines.append(line)
+
+    def _send(self, timeout: float = 0.0) -> None:
+        """Send lines; the rest of a partial write stays for the next call."""
+        lines = self._lines
+        line = self._socket
+        while lines and line is not None:
+            data = b"".join(itertools.islice(lines, BATCH))[self._sent :]
+            try:
+                line.settimeout(timeout)
+                sent = line.send(data)
+            except (BlockingIOError, InterruptedError, socket.timeout):
+                return
+            except OSError:
+                self._hang_up()
+                return
+            self._sent += sent
+            while lines and self._sent >= len(lines[0]):
+                self._sent -= len(lines.popleft())
+            if sent < len(data):
+                return
+
+    def _receive(self) -> None:
+        line = self._socket
+        if line is None:
+            return
+        try:
+            line.settimeout(0.0)
+            data = line.recv(65536)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._hang_up()
+            return
+        if not data:
+            self._hang_up()
+            return
+        *requests, self._received = (self._received + data).split(b"\n")
+        if len(self._received) > MAX_LINE_BYTES:
+            self._received = b""
+            self.errors += 1
+        for request in requests:
+            try:
+                decoded = json.loads(request)
+                if isinstance(decoded, dict):
+                    self._on_request(decoded)
+            except ValueError:
+                self.errors += 1
+
+    def _hang_up(self) -> None:
+        self.errors += 1
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._next_try = time.monotonic() + self._back_off
+
+    @property
+    def backlog(self) -> int:
+        """Events that wait to be sent."""
+        return len(self._queue) + len(self._lines)

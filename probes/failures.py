@@ -1,0 +1,123 @@
+"""
+How a process fails: the exception that ends it, and its stacks on request.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import threading
+
+from .guard import switch_off
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from .process import Process
+
+TRACEBACK_CHARACTERS = 16_000
+MESSAGE_CHARACTERS = 4_000
+
+
+def install(process: Process) -> None:
+    """Chain the exception hooks, and register the stack signal."""
+    _chain_hooks(process)
+    _register_stack_signal(process)
+
+
+def _chain_hooks(process: Process) -> None:
+    before = sys.excepthook
+    before_thread = threading.excepthook
+
+    def excepthook(kind: Any, error: Any, trace: Any) -> None:
+        tell(process, kind, error, trace, "")
+        before(kind, error, trace)
+
+    def thread_excepthook(args: Any) -> None:
+        if args.exc_type is not SystemExit:
+            name = getattr(args.thread, "name", "?")
+            tell(process, args.exc_type, args.exc_value, args.exc_traceback, name)
+        before_thread(args)
+
+    sys.excepthook = excepthook
+    threading.excepthook = thread_excepthook
+
+
+def tell(process: Process, kind: Any, error: Any, trace: Any, thread: str) -> None:
+    """Report an exception that nobody caught; `thread` is "" for the main one."""
+    if process.silent:
+        return
+    try:
+        # Imported only by a process that fails.
+        import traceback
+
+        text = "".join(traceback.format_exception(kind, error, trace))
+        message = "".join(traceback.format_exception_only(kind, error)).strip()
+        name = getattr(kind, "__name__", str(kind))
+        phase, step = _origin(process, error)
+        if thread:
+            message = "in thread %s: %s" % (thread, message)
+        timeline = process.timeline
+        if timeline is not None and timeline.record is not None and not thread:
+            timeline.record.error(message)
+        process.connection.say(
+            "exception_raised",
+            {
+                "kind": name,
+                "message": message[:MESSAGE_CHARACTERS],
+                "traceback": text[-TRACEBACK_CHARACTERS:],
+                "phase": phase,
+                "step": step,
+            },
+        )
+    except Exception as fault:
+        switch_off("failures", fault)
+
+
+def _origin(process: Process, error: Any) -> Any:
+    """(phase, step) where `error` or what caused it came from."""
+    failed = process.timeline.failed if process.timeline is not None else None
+    cause: Optional[BaseException] = error
+    for _ in range(8):
+        if failed is None or cause is None:
+            break
+        if id(cause) == failed[0]:
+            return failed[1], failed[2]
+        cause = cause.__cause__ or cause.__context__
+    return process.where()
+
+
+def stack_signal() -> int:
+    """The signal that asks for the stacks on this platform."""
+    if sys.platform.startswith("linux"):
+        return int(signal.SIGRTMIN) + 5
+    return int(signal.SIGUSR2)
+
+
+def _register_stack_signal(process: Process) -> None:
+    try:
+        number = stack_signal()
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            return
+        os.makedirs(process.folder, mode=0o700, exist_ok=True)
+        path = os.path.join(process.folder, "%d.stack" % process.pid)
+        file = open(path, "w")  # noqa: SIM115  faulthandler needs it open
+        faulthandler.register(number, file=file, all_threads=True, chain=False)
+    except (OSError, ValueError, RuntimeError, AttributeError) as error:
+        switch_off("stack", error)
+        return
+    process.stack_signal, process.stack_file = number, path
+    process.keep.append(file)
+
+
+def remove_empty_stack_file(process: Process) -> None:
+    """Nobody asked for the stacks: leave no empty file behind."""
+    path = process.stack_file
+    try:
+        if path is not None and os.path.getsize(path) == 0:
+            os.unlink(path)
+    except OSError as error:
+        switch_off("stack", error)

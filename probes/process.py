@@ -1,0 +1,216 @@
+"""
+This process as the probes share it: who it is, its line, its timeline.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from .connection import Connection
+from .guard import meter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Tuple
+
+    from .cautions import Fold
+    from .commands import Requests
+    from .loop import Loop
+    from .timeline import Timeline
+
+VERSION = "1"
+COUNT_S = 2.0
+SPECIAL = ("multiprocessing.resource_tracker", "semaphore_tracker", "forkserver")
+
+
+class Process:
+    """
+    What the probes of one process have in common.
+
+    `timeline` and `requests` are None until a training library is imported;
+    before that there is nothing to time and nothing to ask.
+    """
+
+    def __init__(self, address: str, folder: str) -> None:
+        self.folder = os.path.join(folder, "flight")
+        self.argv = command_line()
+        self.role = role_of(self.argv, os.environ)
+        self.rank = number("RANK")
+        self.pid = os.getpid()
+        self.silent = False
+        self.timeline: Optional[Timeline] = None
+        self.requests: Optional[Requests] = None
+        self.loop: Optional[Loop] = None
+        self.endings: List[Callable[[], None]] = []
+        """Called when the interpreter ends, before the line does."""
+        self.stack_signal: Optional[int] = None
+        self.stack_file: Optional[str] = None
+        self.cautions: Optional[Fold] = None
+        self.keep: List[Any] = []
+        """What must live as long as the process."""
+        self.ticks: List[Callable[[float], None]] = []
+        self._identified = False
+        self._counted = 0.0
+        self._cost_from: Optional[Tuple[float, int]] = None
+        """Seconds of hooks and steps when the first step had ended."""
+        self.connection = Connection(
+            address, self._hello, self._request, self._tick, self.rank
+        )
+
+    def emit(self, body: Any) -> None:
+        """Queue an event; never raises, never waits."""
+        self.connection.emit(body)
+
+    def where(self) -> Tuple[str, Optional[int]]:
+        """The phase that runs now and the steps done."""
+        return ("start", None) if self.timeline is None else self.timeline.current()
+
+    def prepare(self) -> None:
+        """A training library comes: the flight record and the timeline begin."""
+        if self.timeline is not None or self.silent:
+            return
+        from .commands import Requests
+        from .timeline import Timeline, open_record
+
+        self.requests = Requests(self.emit)
+        self.timeline = Timeline(open_record(self.folder), self.emit)
+
+    def identify(self, evidence: str) -> None:
+        """First evidence of training: this process is a rank."""
+        if self._identified or self.silent:
+            return
+        self._identified = True
+        from .events import RankIdentified
+
+        self.role = "rank"
+        self.rank = self.connection.rank = number("RANK")
+        self.emit(
+            RankIdentified(
+                evidence=evidence,
+                local_rank=number("LOCAL_RANK"),
+                world_size=number("WORLD_SIZE"),
+            )
+        )
+
+    def training_begins(self) -> None:
+        """The cost of the hooks is counted anew, from the end of the next step."""
+        self._cost_from = None
+
+    def step_ended(self) -> None:
+        """The first step is left out: that is where we describe and measure."""
+        if self._cost_from is None and self.timeline is not None:
+            self._cost_from = (meter.seconds, self.timeline.steps)
+
+    def step_cost(self) -> Optional[float]:
+        """Mean seconds our hooks took per step, None before the second."""
+        if self._cost_from is None or self.timeline is None:
+            return None
+        seconds, steps = self._cost_from
+        count = self.timeline.steps - steps
+        return (meter.seconds - seconds) / count if count > 0 else None
+
+    def count(self) -> None:
+        """Tell the probes' own cost."""
+        cost = self.step_cost()
+        self.connection.say(
+            "probe_counted",
+            {
+                "events": self.connection.events,
+                "dropped": self.connection.dropped,
+                "errors": meter.errors + self.connection.errors,
+                "hook_calls": meter.calls,
+                "step_cost_s": None if cost is None else round(cost, 9),
+            },
+        )
+
+    def silence(self) -> None:
+        """A forked child says nothing."""
+        self.silent = True
+        self.connection.silence()
+        if self.timeline is not None:
+            self.timeline.silence()
+
+    def fail(self, probe: str, error: str) -> None:
+        """A probe switched itself off."""
+        self.connection.say("probe_failed", {"probe": probe, "error": error[:500]})
+
+    def _hello(self) -> Dict[str, Any]:
+        return {
+            "argv": self.argv or list(getattr(sys, "argv", [])),
+            "executable": sys.executable or "",
+            "python": sys.version.split()[0],
+            "role": self.role,
+            "parent": os.getppid(),
+            "local_rank": number("LOCAL_RANK"),
+            "world_size": number("WORLD_SIZE"),
+            "stack_signal": self.stack_signal,
+            "stack_file": self.stack_file,
+            "flight": os.path.join(self.folder, str(self.pid)),
+            "probe_version": VERSION,
+        }
+
+    def _request(self, request: Dict[str, Any]) -> None:
+        if self.requests is not None:
+            self.requests.ask(request)
+            return
+        self.connection.say(
+            "request_finished",
+            {
+                "id": str(request.get("id", "")),
+                "outcome": "refused",
+                "detail": "no training has begun in this process",
+            },
+        )
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        timeline = self.timeline
+        if timeline is not None:
+            if timeline.record is not None:
+                timeline.record.beat()
+            timeline.flush(0.2)
+        for tick in self.ticks:
+            tick(now)
+        if now - self._counted >= COUNT_S:
+            first, self._counted = not self._counted, now
+            if timeline is not None and not first:
+                self.count()
+
+
+def number(name: str) -> Optional[int]:
+    """The environment variable `name` as a number, or None."""
+    value = os.environ.get(name, "")
+    return int(value) if value.isdigit() else None
+
+
+def command_line() -> List[str]:
+    """The command of this process, also while `sys.argv` is not set yet."""
+    argv = getattr(sys, "orig_argv", None)
+    if argv:
+        return list(argv)
+    try:
+        with open("/proc/self/cmdline", "rb") as file:
+            parts = file.read().split(b"\0")[:-1]
+    except OSError:
+        return []
+    return [part.decode("utf-8", "replace") for part in parts]
+
+
+def role_of(argv: List[str], environ: Any) -> str:
+    """`launcher`, `rank`, `worker` or `other`; "" for a process not to watch."""
+    head = " ".join(argv[:8])
+    if any(name in head for name in SPECIAL) or "compile_worker" in head:
+        return ""
+    if "--multiprocessing-fork" in argv:
+        return "worker"
+    names = [os.path.basename(part) for part in argv[:3]]
+    if any(name in ("torchrun", "accelerate", "deepspeed") for name in names):
+        return "launcher"
+    if any(
+        module in head
+        for module in ("torch.distributed.run", "torch.distributed.launch")
+    ) or ("accelerate.commands" in head):
+        return "launcher"
+    return "rank" if environ.get("LOCAL_RANK", "").isdigit() else "other"

@@ -1,0 +1,435 @@
+"""
+The phase stack: what runs now, and where a step's time goes.
+
+`enter` and `leave` mark phases; time belongs to the innermost one. A phase of
+STEP_PHASES that ends inside a step is added to that step; any other is told as
+`PhaseEnded` and taken out of the step it interrupts. What no phase claims is
+`other`, so a step's phases add up to its seconds.
+
+Only the owner thread counts: the main thread, or the one that trains.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from .events import STEP_PHASES, PhaseEnded, StepEnded
+from .flight import FlightRecord
+
+_STEP = frozenset(STEP_PHASES) - {"other"}
+_WORK = frozenset(("fetch", "forward", "backward", "clip", "optimizer"))
+"""Phases inside of which the short ones of _PARTS are part of the work."""
+_PARTS = frozenset(("load", "save", "data", "import", "log", "download"))
+QUIET_S = 0.01
+"""Shorter phases of _PARTS are counted out of a step, but no event is sent."""
+FAST_S = 0.02
+"""Steps shorter than this are told in sums of COALESCE_S."""
+COALESCE_S = 0.1
+
+
+class Span:
+    """One open phase."""
+
+    __slots__ = (
+        "began",
+        "detail",
+        "exclusive",
+        "part",
+        "part_began",
+        "parts",
+        "phase",
+        "rows",
+        "shown",
+        "total",
+    )
+
+    def __init__(
+        self, phase: str, began: float, detail: str, rows: int, total: int
+    ) -> None:
+        self.phase = phase
+        self.began = began
+        self.shown = began
+        self.exclusive = 0.0
+        self.detail = detail
+        self.rows = rows
+        self.total = total
+        self.part = ""
+        self.part_began = began
+        self.parts: Dict[str, float] = {}
+
+
+class Timeline:
+    """
+    The phases of this process.
+
+    Args:
+        record: the flight record, or None where it could not be made.
+        emit: takes event bodies.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        record: Optional[FlightRecord],
+        emit: Callable[[Any], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.record = record
+        self.step = -1
+        """Steps done, or -1 before training."""
+        self.steps = 0
+        """Steps that ended in this process."""
+        self.training = False
+        self.silent = False
+        self.failed: Optional[Tuple[int, str, Optional[int]]] = None
+        """Where the newest exception came from: its id, phase, step."""
+        self.micro_steps = 0
+        self.wake: Optional[Callable[[], None]] = None
+        """Called once when the next phase is shown."""
+        self._emit = emit
+        self._clock = clock
+        self._owner = threading.get_ident()
+        self._stack: List[Span] = []
+        self._mark = clock()
+        self._base = "start"
+        self._phases: Dict[str, List[float]] = {}
+        self._between = 0.0
+        self._step_began = self._mark
+        self._tokens = 0
+        self._skipped = False
+        self._pending: Optional[StepEnded] = None
+        self._pending_began = 0.0
+        self._lock = threading.Lock()
+        self._fetch: Optional[Tuple[float, float]] = None
+
+    # --- phases ---
+
+    def enter(
+        self, phase: str, detail: str = "", *, rows: int = -1, total: int = -1
+    ) -> Optional[Span]:
+        """Begin `phase`; None when it is part of what already runs."""
+        if self.silent or threading.get_ident() != self._owner:
+            return None
+        stack = self._stack
+        for outer in stack:
+            name = outer.phase
+            if (
+                name == phase
+                or name == "backward"
+                or (phase in _STEP and name not in _STEP)
+                or (phase in _PARTS and name in _WORK)
+            ):
+                return None
+        now = self._clock()
+        if stack:
+            stack[-1].exclusive += now - self._mark
+        self._mark = now
+        span = Span(phase, now, detail, rows, total)
+        stack.append(span)
+        self._show(span, now)
+        return span
+
+    def leave(
+        self,
+        span: Optional[Span],
+        error: Optional[BaseException] = None,
+        *,
+        nbytes: Optional[int] = None,
+    ) -> None:
+        """End `span` and whatever was left open inside it."""
+        if span is None or self.silent or span not in self._stack:
+            return
+        now = self._clock()
+        if error is not None:
+            self._note(error, span.phase)
+        while True:
+            top = self._stack.pop()
+            top.exclusive += now - self._mark
+            self._mark = now
+            self._close(
+                top,
+                now,
+                error is not None,
+                nbytes if top is span else None,
+            )
+            if top is span:
+                break
+        if self._stack:
+            outer = self._stack[-1]
+            if outer.phase in _STEP:
+                outer.shown = now
+            self._show(outer, now)
+        else:
+            self._base = "other"
+            self._show_base(now)
+
+    def part(self, span: Optional[Span], name: str) -> None:
+        """Inside `span` (a generation), `name` begins."""
+        if span is None or self.silent:
+            return
+        now = self._clock()
+        self._end_part(span, now)
+        span.part, span.part_began = name, now
+        span.shown = now
+        self._show(span, now)
+
+    def progress(
+        self,
+        *,
+        tokens: Optional[int] = None,
+        rows: Optional[int] = None,
+        nbytes: Optional[int] = None,
+    ) -> None:
+        """Show how far the current phase is."""
+        record = self.record
+        if record is None or self.silent or threading.get_ident() != self._owner:
+            return
+        if tokens is not None:
+            record.tokens(tokens)
+        if rows is not None:
+            record.rows(rows)
+        if nbytes is not None:
+            record.bytes(nbytes)
+
+    def now(self) -> float:
+        return self._clock()
+
+    def current(self) -> Tuple[str, Optional[int]]:
+        """The phase that runs now and the steps done, None before training."""
+        stack = self._stack
+        name = (stack[-1].part or stack[-1].phase) if stack else self._name()
+        return name, None if self.step < 0 else self.step
+
+    def inside(self, phase: str) -> bool:
+        """Is `phase` somewhere on the stack?"""
+        return any(span.phase == phase for span in self._stack)
+
+    def close(self, phase: str) -> None:
+        """End the innermost open `phase`, if there is one."""
+        for span in reversed(self._stack):
+            if span.phase == phase:
+                self.leave(span)
+                return
+
+    # --- steps ---
+
+    def begin_training(self, step: int) -> None:
+        """Training begins after `step` steps; the calling thread owns it."""
+        now = self._clock()
+        self._owner = threading.get_ident()
+        self.training = True
+        self.step = step
+        self._phases = {}
+        self._between = 0.0
+        self.micro_steps = 0
+        self._tokens = 0
+        self._step_began = now
+        if self._fetch is not None:
+            # The batch of the first step was fetched before training was seen.
+            began, seconds = self._fetch
+            self._step_began = began
+            self._phases["fetch"] = [1, seconds]
+        if self._stack:
+            self._show(self._stack[-1], now)
+        else:
+            self._show_base(now)
+
+    def add_tokens(self, count: int) -> None:
+        self._tokens += count
+
+    def end_micro_step(self) -> None:
+        self.micro_steps += 1
+
+    def end_step(self, step: int, *, skipped: bool = False) -> None:
+        """The step that makes it `step` steps done is over."""
+        if self.silent or not self.training:
+            return
+        now = self._clock()
+        while self._stack:
+            self.leave(self._stack[-1])
+        phases = self._phases
+        for pair in phases.values():
+            pair[1] = round(pair[1], 6)
+        claimed = sum(pair[1] for pair in phases.values())
+        seconds = max(now - self._step_began - self._between, claimed)
+        other = round(seconds - claimed, 6)
+        phases["other"] = [1, other]
+        body = StepEnded(
+            step=step,
+            micro_steps=max(1, self.micro_steps),
+            seconds=round(claimed + other, 6),
+            phases=phases,
+            tokens=self._tokens or None,
+            skipped=skipped,
+        )
+        self.step = step
+        self.steps += 1
+        self._phases = {}
+        self._between = 0.0
+        self.micro_steps = 0
+        self._tokens = 0
+        self._step_began = now
+        self._show_base(now)
+        self._tell(body, now)
+
+    def end_training(self) -> None:
+        """No step is under way any more."""
+        self.flush()
+        self.training = False
+        self._fetch = None
+        self._base = "other"
+        if not self._stack:
+            self._show_base(self._clock())
+
+    def flush(self, stale_s: float = 0.0) -> None:
+        """Tell the fast steps summed so far, if they wait for `stale_s`."""
+        if self._pending is None:
+            return
+        with self._lock:
+            pending = self._pending
+            if pending is None or self._clock() - self._pending_began < stale_s:
+                return
+            self._pending = None
+        self._emit(pending)
+
+    def end(self) -> None:
+        """The interpreter ends."""
+        if self.silent or self._base == "end":
+            return
+        self.flush()
+        now = self._clock()
+        while self._stack:
+            self.leave(self._stack[-1])
+        self.training = False
+        self._base = "end"
+        self._show_base(now)
+
+    def silence(self) -> None:
+        """A forked child: the record and the steps are the parent's."""
+        self.silent = True
+        self.record = None
+
+    # --- inside ---
+
+    def _note(self, error: BaseException, phase: str) -> None:
+        if self.failed is None or self.failed[0] != id(error):
+            self.failed = (id(error), phase, None if self.step < 0 else self.step)
+
+    def _close(
+        self, span: Span, now: float, failed: bool, nbytes: Optional[int]
+    ) -> None:
+        phase = span.phase
+        if phase in _STEP:
+            if self.training:
+                pair = self._phases.setdefault(phase, [0, 0.0])
+                pair[0] += 1
+                pair[1] += span.exclusive
+            elif phase == "fetch":
+                self._fetch = (span.began, span.exclusive)
+            return
+        self._between += span.exclusive
+        self._end_part(span, now)
+        if phase == "import":
+            # `LibraryImported` tells it.
+            return
+        if span.exclusive < QUIET_S and phase in _PARTS and not failed and not nbytes:
+            return
+        self.flush()
+        step = None if self.step < 0 else self.step
+        for name, seconds in span.parts.items():
+            self._emit(
+                PhaseEnded(name, round(seconds, 6), span.began, step, failed=failed)
+            )
+        self._emit(
+            PhaseEnded(
+                phase=phase,
+                seconds=round(span.exclusive, 6),
+                began=span.began,
+                step=step,
+                detail=span.detail,
+                bytes=nbytes,
+                rows=span.total if span.total >= 0 else None,
+                failed=failed,
+            )
+        )
+
+    def _end_part(self, span: Span, now: float) -> None:
+        if span.part:
+            spent = now - span.part_began
+            span.parts[span.part] = span.parts.get(span.part, 0.0) + spent
+            span.part = ""
+
+    def _tell(self, body: StepEnded, now: float) -> None:
+        if body.seconds >= FAST_S:
+            self.flush()
+            self._emit(body)
+            return
+        with self._lock:
+            pending = self._pending
+            if pending is None:
+                self._pending, self._pending_began = body, now
+                return
+            self._pending = _sum(pending, body)
+        self.flush(COALESCE_S)
+
+    def _name(self) -> str:
+        return "step" if self.training else self._base
+
+    def _show(self, span: Span, now: float) -> None:
+        if self.wake is not None:
+            wake, self.wake = self.wake, None
+            wake()
+        record = self.record
+        if record is not None:
+            record.phase(
+                span.part or span.phase,
+                span.shown,
+                depth=len(self._stack),
+                step=self.step,
+                micro_step=self.micro_steps if self.training else -1,
+                rows=span.rows,
+                total=span.total,
+                detail=span.detail.encode("utf-8", "replace") if span.detail else b"",
+            )
+
+    def _show_base(self, now: float) -> None:
+        record = self.record
+        if record is not None:
+            record.phase(
+                self._name(),
+                self._step_began if self.training else now,
+                step=self.step,
+                micro_step=self.micro_steps if self.training else -1,
+            )
+
+
+def _sum(first: StepEnded, second: StepEnded) -> StepEnded:
+    """Two fast steps as one event."""
+    phases = {name: list(pair) for name, pair in first.phases.items()}
+    for name, pair in second.phases.items():
+        total = phases.setdefault(name, [0, 0.0])
+        total[0] += pair[0]
+        total[1] = round(total[1] + pair[1], 6)
+    tokens = None
+    if first.tokens is not None or second.tokens is not None:
+        tokens = (first.tokens or 0) + (second.tokens or 0)
+    return StepEnded(
+        step=second.step,
+        count=first.count + second.count,
+        micro_steps=first.micro_steps + second.micro_steps,
+        seconds=round(first.seconds + second.seconds, 6),
+        phases=phases,
+        tokens=tokens,
+        skipped=first.skipped or second.skipped,
+    )
+
+
+def open_record(folder: str) -> Optional[FlightRecord]:
+    """This process's flight record in `folder`, or None when it cannot be."""
+    try:
+        return FlightRecord(os.path.join(folder, str(os.getpid())))
+    except OSError:
+        return None

@@ -1,0 +1,314 @@
+"""
+The Trainer of transformers and everything built on it (TRL).
+
+A callback is added to every trainer and the methods that make up a step are
+spanned, also where a subclass overrides them. Requests are honoured only when a
+step ends: the trainer resets its control flags anywhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from . import model
+from .commands import Request
+from .events import CheckpointSaved, MetricsLogged, TrainingBegan, TrainingEnded
+from .guard import around, guarded
+from .loop import Loop
+from .process import Process
+from .sizes import size_of
+from .timeline import Span, Timeline
+
+SPANS = {
+    "get_batch_samples": "fetch",
+    "_clip_grad_norm": "clip",
+    "evaluate": "evaluate",
+    "predict": "evaluate",
+    "log": "log",
+    "_load_from_checkpoint": "load",
+    "save_model": "save",
+}
+"""Method -> phase, where the span needs nothing else."""
+
+
+class Watch:
+    """One trainer class family, as seen by this process."""
+
+    def __init__(self, process: Process, timeline: Timeline, loop: Loop) -> None:
+        self.process = process
+        self.timeline = timeline
+        self.loop = loop
+        self.saving: List[Request] = []
+        """Save requests given to the trainer that it has not reported yet."""
+        self.stopped = False
+        self.ended = True
+        self._spanned: set[type] = set()
+        self._optimizer_steps = 0
+        self._predictions = 0
+
+    # --- what the callback says ---
+
+    @guarded("trainer")
+    def began(self, trainer: Any, args: Any, state: Any, given: Dict[str, Any]) -> None:
+        self.process.identify("trainer")
+        self.process.training_begins()
+        root = given.get("model")
+        self.loop.add_root(root)
+        self.stopped = self.ended = False
+        self.saving.clear()
+        step = int(state.global_step)
+        self.timeline.begin_training(step)
+        self._optimizer_steps = self.loop.optimizer_steps
+        if self.process.requests is not None:
+            self.process.requests.open(step)
+        self.process.emit(
+            TrainingBegan(
+                trainer=type(trainer).__name__ if trainer is not None else "Trainer",
+                step=step,
+                max_steps=_integer(getattr(state, "max_steps", None)),
+                epochs=_float(getattr(args, "num_train_epochs", None)),
+                output_dir=_path(getattr(args, "output_dir", None)),
+                batch_size=_integer(getattr(args, "per_device_train_batch_size", None)),
+                accumulation=_integer(
+                    getattr(args, "gradient_accumulation_steps", None)
+                ),
+                can_save=True,
+                resumable=not getattr(args, "save_only_model", False),
+            )
+        )
+        if root is not None:
+            self.process.emit(model.describe([root]))
+
+    @guarded("trainer")
+    def stepped(self, state: Any) -> None:
+        taken = self.loop.optimizer_steps
+        skipped = taken > 0 and taken == self._optimizer_steps
+        self._optimizer_steps = taken
+        self.timeline.end_step(int(state.global_step), skipped=skipped)
+        self.process.step_ended()
+
+    @guarded("requests")
+    def obey(self, state: Any, control: Any) -> None:
+        requests = self.process.requests
+        if requests is None:
+            return
+        step = int(state.global_step)
+        self._give_up("the trainer did not save when asked")
+        for request in requests.due(step):
+            if request.kind == "save":
+                control.should_save = True
+                self.saving.append(request)
+            else:
+                control.should_training_stop = True
+                self.stopped = True
+                requests.answer(request, "done", step=step)
+
+    @guarded("trainer")
+    def logged(self, state: Any, logs: Any) -> None:
+        values = {
+            str(name): float(value)
+            for name, value in (logs or {}).items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
+        epoch = values.pop("epoch", None)
+        if epoch is None:
+            epoch = _float(getattr(state, "epoch", None))
+        self.process.emit(MetricsLogged(int(state.global_step), epoch, values))
+
+    @guarded("trainer")
+    def saved(self, path: str, step: int, seconds: float, size: Optional[int]) -> None:
+        ours = bool(self.saving)
+        self.process.emit(CheckpointSaved(path, step, round(seconds, 6), size, ours))
+        if self.process.requests is not None:
+            for request in self.saving:
+                self.process.requests.answer(request, "done", path=path, step=step)
+        self.saving.clear()
+
+    @guarded("trainer")
+    def predicted(self) -> None:
+        if self.timeline.inside("evaluate"):
+            self._predictions += 1
+            self.timeline.progress(rows=self._predictions)
+
+    @guarded("trainer")
+    def finished(self, step: int, reason: str) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self._give_up(reason)
+        self.timeline.end_training()
+        self.process.emit(TrainingEnded(step=step, stopped=self.stopped))
+        if self.process.requests is not None:
+            self.process.requests.close("%s at step %d" % (reason, step))
+
+    def _give_up(self, reason: str) -> None:
+        if self.process.requests is not None:
+            for request in self.saving:
+                self.process.requests.answer(request, "failed", reason)
+        self.saving.clear()
+
+    # --- spans ---
+
+    def span(self, phase: str) -> Tuple[Callable[..., Any], Callable[..., Any]]:
+        @guarded("trainer")
+        def before(args: Any, kwargs: Any) -> Optional[Span]:
+            if phase == "evaluate":
+                self._predictions = 0
+            return self.timeline.enter(phase)
+
+        return before, self.leave
+
+    @guarded("trainer")
+    def leave(self, span: Span, result: Any, error: Optional[BaseException]) -> None:
+        self.timeline.leave(span, error)
+
+    @guarded("trainer")
+    def loss_begins(self, args: Any, kwargs: Any) -> Optional[Span]:
+        root = args[1] if len(args) > 1 else kwargs.get("model")
+        if root is not None and not self.loop.is_root(root):
+            self.loop.add_root(root)
+        reference = getattr(args[0], "ref_model", None)
+        if reference is not None and not self.loop.is_root(reference):
+            self.loop.add_root(reference)
+        return self.timeline.enter("loss")
+
+    @guarded("trainer")
+    def save_begins(self, args: Any, kwargs: Any) -> Optional[Tuple[Span, Any, str]]:
+        trainer = args[0]
+        trial = args[2] if len(args) > 2 else kwargs.get("trial")
+        name = "checkpoint-%d" % trainer.state.global_step
+        path = os.path.join(trainer._get_output_dir(trial=trial), name)
+        span = self.timeline.enter("save", name)
+        return None if span is None else (span, trainer, path)
+
+    @guarded("trainer")
+    def save_ends(
+        self,
+        token: Tuple[Span, Any, str],
+        result: Any,
+        error: Optional[BaseException],
+    ) -> None:
+        span, trainer, path = token
+        size = size_of(path)
+        self.timeline.leave(span, error, nbytes=size)
+        if error is None and size is not None:
+            seconds = self.timeline.now() - span.began
+            self.saved(
+                os.path.abspath(path), int(trainer.state.global_step), seconds, size
+            )
+
+    @guarded("trainer")
+    def train_begins(self, args: Any, kwargs: Any) -> Any:
+        self.loop.trainers += 1
+        self.loop.stop_discovery()
+        return args[0]
+
+    @guarded("trainer")
+    def train_ends(
+        self, trainer: Any, result: Any, error: Optional[BaseException]
+    ) -> None:
+        self.loop.trainers -= 1
+        step = int(getattr(getattr(trainer, "state", None), "global_step", 0) or 0)
+        self.finished(step, "training failed" if error else "training ended")
+
+    @guarded("trainer")
+    def init_begins(self, args: Any, kwargs: Any) -> Any:
+        self.process.identify("trainer")
+        self.instrument(type(args[0]))
+        return args[0]
+
+    def instrument(self, cls: type) -> None:
+        """Span the methods of `cls` and of its bases, each definition once."""
+        for base in cls.__mro__:
+            if base in self._spanned or not hasattr(base, "compute_loss"):
+                continue
+            self._spanned.add(base)
+            pairs = {name: self.span(phase) for name, phase in SPANS.items()}
+            pairs["compute_loss"] = (self.loss_begins, self.leave)
+            pairs["_save_checkpoint"] = (self.save_begins, self.save_ends)
+            pairs["train"] = (self.train_begins, self.train_ends)
+            for name, (before, after) in pairs.items():
+                function = base.__dict__.get(name)
+                if callable(function):
+                    setattr(base, name, around(function, before, after))
+
+
+def install(process: Process, module: Any) -> None:
+    """Add the callback to every trainer from now on."""
+    assert process.timeline is not None
+    if process.loop is None:
+        return
+    watch = Watch(process, process.timeline, process.loop)
+    trainer_class = module.Trainer
+    callback_class = _callback(module.TrainerCallback, watch)
+
+    @guarded("trainer")
+    def init_ends(trainer: Any, result: Any, error: Optional[BaseException]) -> None:
+        if error is None and not any(
+            isinstance(known, callback_class)
+            for known in trainer.callback_handler.callbacks
+        ):
+            trainer.add_callback(callback_class(trainer))
+
+    watch.instrument(trainer_class)
+    trainer_class.__init__ = around(
+        trainer_class.__init__, watch.init_begins, init_ends
+    )
+    process.endings.append(lambda: watch.finished(_step(process), "the process ended"))
+
+
+def _callback(base: Any, watch: Watch) -> Any:
+    class TrainwatchCallback(base):  # type: ignore[misc]
+        """Tells trainwatch what the trainer does. A copy of it does nothing."""
+
+        def __init__(self, trainer: Any) -> None:
+            self.trainer = weakref.ref(trainer)
+
+        def __reduce__(self) -> Any:
+            return base, ()
+
+        def on_train_begin(
+            self, args: Any, state: Any, control: Any, **given: Any
+        ) -> None:
+            watch.began(self.trainer(), args, state, given)
+
+        def on_step_end(
+            self, args: Any, state: Any, control: Any, **given: Any
+        ) -> None:
+            watch.stepped(state)
+            watch.obey(state, control)
+
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any
+        ) -> None:
+            watch.logged(state, logs)
+
+        def on_prediction_step(
+            self, args: Any, state: Any, control: Any, **given: Any
+        ) -> None:
+            watch.predicted()
+
+        def on_train_end(
+            self, args: Any, state: Any, control: Any, **given: Any
+        ) -> None:
+            watch.finished(int(state.global_step), "training ended")
+
+    return TrainwatchCallback
+
+
+def _step(process: Process) -> int:
+    return max(0, process.timeline.step) if process.timeline is not None else 0
+
+
+def _integer(value: Any) -> Optional[int]:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _float(value: Any) -> Optional[float]:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _path(value: Any) -> Optional[str]:
+    return os.path.abspath(value) if isinstance(value, (str, os.PathLike)) else None
