@@ -1,0 +1,49 @@
+"""
+The four faces of a panel: empty, live, stale, ended.
+
+Every panel has all four. Which one it shows is a pure function of the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainwatch.runner.text import duration
+from trainwatch.runner.view import RunView
+
+STALE_S = 30.0
+"""Without any progress for this long, what a panel shows is greyed and dated."""
+QUIET_VERDICTS = ("slow", "waiting", "stuck", "failing", "lost")
+FACES = ("empty", "live", "stale", "ended")
+
+
+@dataclass(frozen=True)
+class Face:
+    name: str = "empty"
+    note: str = ""
+    """For the title: since when, or why."""
+
+
+EMPTY = Face()
+
+
+def face_of(view: RunView, has_data: bool) -> Face:
+    """The face of a panel whose own data is there or not."""
+    if not has_data:
+        return Face("empty", "ended" if view.state.over else "")
+    if view.state.over:
+        return Face("ended", "ended")
+    if not view.supervised:
+        return Face("stale", unsupervised(view))
+    age = view.verdict.age_s
+    if age is not None and age > STALE_S and view.verdict.state in QUIET_VERDICTS:
+        return Face("stale", f"no progress for {duration(round(age))}")
+    return Face("live")
+
+
+def unsupervised(view: RunView) -> str:
+    """Why nothing new can be known, and since when."""
+    last = view.state.last_event
+    if last is None:
+        return "not supervised"
+    return f"last heard {duration(round(max(0.0, view.now - last)))} ago"

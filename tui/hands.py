@@ -1,0 +1,66 @@
+"""Commands to a run. They block, so each is made on a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from textual.message import Message
+
+from trainwatch.runner.errors import TrainwatchError
+from trainwatch.runner.outcome import Outcome
+from trainwatch.tui.messages import CommandReturned
+
+Post = Callable[[Message], object]
+Call = Callable[[], Outcome]
+
+
+class Hands(Protocol):
+    """What can be done to a run. Every call blocks until its outcome is known."""
+
+    def abort(self, folder: Path, how: str) -> Outcome:
+        """`how`: `step` (finish the step), `now` or `kill`."""
+
+    def snapshot(self, folder: Path) -> Outcome: ...
+
+    def stack(self, folder: Path) -> Outcome: ...
+
+    def type_text(self, folder: Path, data: bytes) -> Outcome: ...
+
+
+class Lane:
+    """Makes calls one after the other on one daemon thread."""
+
+    def __init__(self, name: str, post: Post) -> None:
+        self._post = post
+        self._calls: queue.SimpleQueue[tuple[str, Call, bool]] = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._work, name=f"trainwatch-{name}", daemon=True
+        )
+
+    def ask(self, command: str, call: Call, read: bool = False) -> None:
+        """Make `call`; post its outcome, with the text it wrote when `read`."""
+        self._calls.put((command, call, read))
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            command, call, read = self._calls.get()
+            text = ""
+            try:
+                outcome = call()
+                if read:
+                    text = outcome.text()
+            except TrainwatchError as error:
+                outcome = Outcome(False, "refused", str(error))
+            except Exception as error:  # whatever it is, the user sees it
+                outcome = Outcome(False, "failed", f"{type(error).__name__}: {error}")
+            try:
+                self._post(CommandReturned(command, outcome, text))
+            except RuntimeError:
+                # The event loop has closed: nobody waits for the outcome.
+                return

@@ -1,0 +1,60 @@
+"""The headline: one state, two facts, an age."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from trainwatch.runner.view import RunView
+from trainwatch.tui.faces import Face, unsupervised
+from trainwatch.tui.format import ago, safe, spread
+from trainwatch.tui.panels.panel import Panel
+from trainwatch.tui.theme import MUTED, UNKNOWN_MARK, VERDICT_MARKS, WARN
+
+WORD_WIDTH = 12
+"""Cells of the longest state, its glyph and a space."""
+
+
+class Headline(Panel):
+    """What the run is doing, in two lines that can be read from afar."""
+
+    DEFAULT_CSS = """
+    Headline {
+        height: 2;
+        border: none;
+        &.-stale { text-opacity: 100%; }
+    }
+    """
+    AGES = True
+
+    def face(self, view: RunView) -> Face:
+        return Face("ended" if view.state.over else "live")
+
+    def facts(self, view: RunView) -> object:
+        return (
+            view.verdict.state,
+            view.verdict.evidence_status,
+            view.supervised,
+            view.state.over and view.verdict.facts,
+            view.state.lead and view.state.lead.phase.name,
+        )
+
+    def lines(self, view: RunView, width: int, height: int) -> list[Content]:
+        verdict = view.verdict
+        glyph, style = VERDICT_MARKS.get(verdict.state, UNKNOWN_MARK)
+        word = f"{glyph} {verdict.state.upper()}".ljust(WORD_WIDTH)
+        first, second = (safe(fact) for fact in verdict.facts)
+        age = ago(verdict.age_s)
+        notes = Content.styled(second, MUTED)
+        right = Content("")
+        if not view.supervised and not view.state.over:
+            right = Content.styled(f"not supervised, {unsupervised(view)}", WARN)
+        elif verdict.evidence_status not in (None, "established"):
+            right = Content.styled(f"evidence: {verdict.evidence_status}", MUTED)
+        return [
+            spread(
+                Content.assemble((word, f"bold {style}"), (first, "bold")),
+                Content.styled(age, MUTED),
+                width,
+            ),
+            spread(Content(" " * WORD_WIDTH) + notes, right, width),
+        ]

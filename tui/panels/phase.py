@@ -1,0 +1,202 @@
+"""Where the process is, how long that usually takes, and where the time goes."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from trainwatch.runner.fold import percentile, usual
+from trainwatch.runner.state import PhaseNow, PhaseStat, Process
+from trainwatch.runner.text import duration, size
+from trainwatch.runner.view import RunView
+from trainwatch.tui.format import (
+    ABSENT,
+    column_width,
+    fit,
+    grid,
+    pair,
+    rate,
+    safe,
+    spread,
+)
+from trainwatch.tui.panels.pace import stepped_long_ago, tokens_per_s, usual_step_s
+from trainwatch.tui.panels.panel import Panel
+from trainwatch.tui.theme import CALM, MUTED, PHASE_STYLES, STRONG, WARN
+from trainwatch.tui.widgets.bar import bar
+
+STEP_PARTS = ("fetch", "forward", "loss", "backward", "clip", "optimizer", "other")
+BETWEEN = ("import", "load", "data", "save", "evaluate", "generate")
+SLOW_SHARE = 0.95
+
+
+class PhasePanel(Panel):
+    """The running phase against its usual time; the last step, phase by phase."""
+
+    TITLE = "Phase"
+    PROMISE = (
+        "No probe has connected yet. The running phase stands here as soon as the "
+        "program's Python has started, with its age against the usual."
+    )
+    MISSED = "No probe connected in this run, so its phases are not known."
+    AGES = True
+
+    def has_data(self, view: RunView) -> bool:
+        return view.state.lead is not None
+
+    def facts(self, view: RunView) -> object:
+        lead = view.state.lead
+        return lead and (lead.phase, lead.step, lead.steps, lead.phases, lead.left)
+
+    def lines(self, view: RunView, width: int, height: int) -> list[Content]:
+        lead = view.state.lead
+        if lead is None:
+            return []
+        over = view.state.over or lead.left is not None
+        until = lead.phase.seen if over else view.now
+        short = height < 9
+        lines = [
+            running(lead, until, width, over),
+            stepping(lead, width, view.now, over),
+        ]
+        if lead.steps.last_phases and short:
+            lines += breakdown_short(lead, width)
+        elif lead.steps.last_phases:
+            lines.append(step_heading(lead))
+            lines += breakdown(lead, width)
+        if not short:
+            lines.append(Content.styled("outside the steps, each the last time", MUTED))
+        lines += between(lead, width, short)
+        return lines
+
+
+def running(lead: Process, until: float, width: int, over: bool) -> Content:
+    """The phase of the moment: age, a bar against the usual, the usual."""
+    phase = lead.phase
+    stat = lead.phases.get(phase.name)
+    typical = usual(stat)
+    age = max(0.0, until - phase.since)
+    between_looks = not over and _faster_than_looks(lead)
+    if between_looks:
+        typical, age = (
+            usual_step_s(lead),
+            max(0.0, until - (lead.steps.last_ended or until)),
+        )
+    name = "stepping" if between_looks else phase.name
+    label = f"{'ended in ' if over else ''}{name}"
+    head = Content.assemble((label, STRONG), "  ", duration(age))
+    counters = moving(phase)
+    if counters:
+        head = Content.assemble(head, "  ", (counters, MUTED))
+    if typical is None or over:
+        detail = Content.styled(safe(phase.detail), MUTED)
+        return spread(head, detail, width)
+    tail = Content.styled(f"usual {duration(typical)}", MUTED)
+    slowest = percentile(stat.recent, SLOW_SHARE) if stat else None
+    late = age > max(2 * typical, slowest or 0.0)
+    room = width - head.cell_length - tail.cell_length - 4
+    if room < 6:
+        return spread(head, tail, width)
+    scale = max(1.5 * typical, age)
+    line = bar(age, scale, room, WARN if late else CALM, mark=typical)
+    return Content("  ").join([head, line, tail])
+
+
+def _faster_than_looks(lead: Process) -> bool:
+    """Its phases change faster than they are looked at."""
+    ended = lead.steps.last_ended
+    return ended is not None and ended >= lead.phase.seen
+
+
+def moving(phase: PhaseNow) -> str:
+    """The counter that moves while a phase runs, as words."""
+    if phase.bytes is not None:
+        return size(phase.bytes) + (f" of {size(phase.total)}" if phase.total else "")
+    if phase.rows is not None:
+        return (
+            f"{phase.rows:,}"
+            + (f" of {phase.total:,}" if phase.total else "")
+            + " rows"
+        )
+    if phase.tokens is not None:
+        return f"{phase.tokens:,} tokens"
+    return ""
+
+
+def stepping(lead: Process, width: int, now: float, over: bool) -> Content:
+    """The step, the micro-step and the pace."""
+    if lead.training is None and not lead.steps.count:
+        return Content.styled("no step yet", MUTED)
+    parts = [f"{lead.steps.count:,} done"]
+    accumulation = lead.training.accumulation if lead.training else None
+    micro = lead.phase.micro_step
+    if micro is not None and accumulation and accumulation > 1 and not over:
+        parts.append(f"micro-step {micro}/{accumulation}")
+    if lead.steps.skipped:
+        parts.append(f"{lead.steps.skipped} skipped")
+    each, tokens = usual_step_s(lead), tokens_per_s(lead)
+    pace = []
+    if each is not None:
+        pace.append(f"{duration(each)}/step")
+    if tokens is not None:
+        pace.append(f"{rate(tokens)} tokens/s")
+    old = stepped_long_ago(lead, now) and not over
+    style = MUTED if old else ""
+    return spread(
+        Content(" · ".join(parts)), Content.styled(" · ".join(pace), style), width
+    )
+
+
+def step_heading(lead: Process) -> Content:
+    stat = lead.phases.get("step")
+    clock = stat.clock if stat else "host"
+    return Content.styled(
+        f"last step {duration(lead.steps.last_s)}, by the {clock} clock", MUTED
+    )
+
+
+def breakdown(lead: Process, width: int) -> list[Content]:
+    """One labelled bar for each part of the last step."""
+    shares = lead.steps.last_phases
+    total = max((seconds for _, seconds in shares.values()), default=0.0)
+    columns = 2 if width < 70 else 4
+    each = column_width(width, columns)
+    cells = []
+    for name in STEP_PARTS:
+        seconds = shares[name][1] if name in shares else None
+        value = ABSENT if seconds is None else duration(seconds)
+        line = bar(seconds, total, each - 18, PHASE_STYLES[name])
+        cells.append(
+            Content.assemble(fit(Content.styled(name, MUTED), 10), line, f"{value:>8}")
+        )
+    return grid(cells, columns, width)
+
+
+def breakdown_short(lead: Process, width: int) -> list[Content]:
+    """The parts of the last step as numbers, the longest one bold."""
+    shares = lead.steps.last_phases
+    longest = max(shares, key=lambda name: shares[name][1])
+    each = column_width(width, 4)
+    cells = [
+        pair(
+            name,
+            duration(shares[name][1]) if name in shares else ABSENT,
+            each,
+            STRONG if name == longest else "",
+        )
+        for name in STEP_PARTS
+    ]
+    return grid(cells, 4, width)
+
+
+def between(lead: Process, width: int, short: bool) -> list[Content]:
+    """What runs outside the steps, with the seconds of its last time."""
+    columns = 4 if short else 3 if width < 70 else 6
+    each = column_width(width, columns)
+    known = [(name, lead.phases.get(name)) for name in BETWEEN]
+    if short:
+        known = [(name, stat) for name, stat in known if stat is not None][-columns:]
+    cells = [pair(name, last_time(stat), each) for name, stat in known]
+    return grid(cells, columns, width)
+
+
+def last_time(stat: PhaseStat | None) -> str:
+    return ABSENT if stat is None else duration(stat.last_s)

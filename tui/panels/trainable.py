@@ -1,0 +1,85 @@
+"""What is trained, and what that costs in bytes."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from trainwatch.runner.state import Ledger, Process
+from trainwatch.runner.text import size
+from trainwatch.runner.view import RunView
+from trainwatch.tui.format import safe, spread
+from trainwatch.tui.panels.panel import Panel
+from trainwatch.tui.theme import MUTED, STRONG
+
+
+class TrainablePanel(Panel):
+    """The number of parameters that are trained, and their bill."""
+
+    TITLE = "Trainable"
+    PROMISE = "Counted when the training begins: parameters that are trained, of all."
+    MISSED = "The parameters of this run were not counted."
+
+    def has_data(self, view: RunView) -> bool:
+        return view.state.lead is not None and view.state.lead.trainable is not None
+
+    def facts(self, view: RunView) -> object:
+        lead = view.state.lead
+        return lead and (lead.trainable, lead.ledger, lead.training)
+
+    def lines(self, view: RunView, width: int, height: int) -> list[Content]:
+        lead = view.state.lead
+        if lead is None or lead.trainable is None:
+            return []
+        trainable = lead.trainable
+        percent = trainable.percent
+        share = "of an unknown number" if percent is None else f"{percent:.3g} %"
+        return [
+            spread(
+                Content(f"{trainable.parameters:,} of {trainable.total:,} parameters"),
+                Content.styled(share, STRONG),
+                width,
+            ),
+            bill(lead.ledger, width),
+            who(lead, width),
+        ]
+
+
+def bill(ledger: Ledger, width: int) -> Content:
+    """What training these parameters holds: weights + gradients + optimizer."""
+    state = [ledger.exp_avg, ledger.exp_avg_sq, ledger.optimizer_other]
+    known = [part for part in state if part is not None]
+    parts = (
+        ("weights", ledger.weights_trainable),
+        ("gradients", ledger.gradients),
+        ("optimizer", sum(known) if known else None),
+    )
+    if any(value is None for _, value in parts):
+        missing = ", ".join(name for name, value in parts if value is None)
+        return Content.styled(f"bill not complete: {missing} not measured", MUTED)
+    total = sum(value for _, value in parts if value is not None)
+    text = " + ".join(f"{name} {size(value)}" for name, value in parts)
+    if len(text) + 12 > width:
+        text = "weights + gradients + optimizer"
+    return spread(
+        Content.styled(text, MUTED), Content.styled(f"= {size(total)}", STRONG), width
+    )
+
+
+def who(lead: Process, width: int) -> Content:
+    """The model, its trained types, the optimizer."""
+    assert lead.trainable is not None
+    model = safe(lead.trainable.model) or "a model"
+    kinds = ", ".join(
+        safe(name.removeprefix("torch."))
+        for name, _ in sorted(lead.trainable.dtypes.items(), key=lambda d: -d[1])
+    )
+    optimizer = ""
+    if lead.training and lead.training.optimizer:
+        optimizer = safe(lead.training.optimizer)
+        if lead.training.implementation:
+            optimizer += f" ({safe(lead.training.implementation)})"
+    return spread(
+        Content.styled(" · ".join(filter(None, (model, kinds))), MUTED),
+        Content.styled(optimizer, MUTED),
+        width,
+    )

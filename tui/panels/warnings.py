@@ -1,0 +1,85 @@
+"""Warnings by how much they matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.content import Content
+
+from trainwatch.runner.state import SEVERITIES, RunState, TriagedWarning
+from trainwatch.runner.view import RunView
+from trainwatch.tui.format import safe, spread
+from trainwatch.tui.panels.panel import Panel
+from trainwatch.tui.theme import MUTED, SEVERITY_MARKS, UNKNOWN_MARK
+
+SHOWN = tuple(s for s in SEVERITIES if s != "not_a_warning")
+
+
+def by_severity(state: RunState) -> list[TriagedWarning]:
+    """Serious first; within a severity the newest first."""
+    rank = {severity: place for place, severity in enumerate(SHOWN)}
+    return sorted(
+        state.warnings.values(),
+        key=lambda w: (rank.get(w.severity, len(rank)), -w.last_seen, w.key),
+    )
+
+
+def counts(warnings: Iterable[TriagedWarning]) -> dict[str, int]:
+    """Families of warnings of each severity."""
+    found = dict.fromkeys(SHOWN, 0)
+    for warning in warnings:
+        found[warning.severity] = found.get(warning.severity, 0) + 1
+    return found
+
+
+def counts_line(found: dict[str, int], width: int) -> Content:
+    """`✖ 1 serious  ▲ 2 attention …`; closer together where it is narrow."""
+    parts = []
+    for severity in SHOWN:
+        glyph, style = SEVERITY_MARKS[severity]
+        count = found.get(severity, 0)
+        parts.append(
+            Content.styled(f"{glyph} {count} {severity}", style if count else MUTED)
+        )
+    for gap in ("    ", "   ", "  ", " "):
+        line = Content(gap).join(parts)
+        if line.cell_length <= width:
+            return line
+    present = [part for part, s in zip(parts, SHOWN, strict=True) if found.get(s)]
+    return Content("  ").join(present)
+
+
+def warning_line(warning: TriagedWarning, width: int) -> Content:
+    """One family of warnings: its mark, its text, how often."""
+    glyph, style = SEVERITY_MARKS.get(warning.severity, UNKNOWN_MARK)
+    return spread(
+        Content.assemble((f"{glyph} ", style), safe(warning.text)),
+        Content.styled(f"x{warning.count:,}", MUTED),
+        width,
+    )
+
+
+class WarningsPanel(Panel):
+    """Counts by severity, and the newest of the most serious."""
+
+    TITLE = "Warnings"
+    PROMISE = "None so far. Each is named once, with how often, why and what to do."
+    MISSED = "There were no warnings."
+
+    def has_data(self, view: RunView) -> bool:
+        return bool(view.state.warnings)
+
+    def facts(self, view: RunView) -> object:
+        return view.state.warnings
+
+    def lines(self, view: RunView, width: int, height: int) -> list[Content]:
+        ordered = by_severity(view.state)
+        room = height - 1
+        lines = [counts_line(counts(ordered), width)]
+        shown = ordered[:room] if len(ordered) <= room else ordered[: room - 1]
+        lines += [warning_line(warning, width) for warning in shown]
+        if len(shown) < len(ordered):
+            lines.append(
+                Content.styled(f"and {len(ordered) - len(shown)} more: w", MUTED)
+            )
+        return lines
