@@ -37,6 +37,7 @@ from trainwatch.runner.host import HostSampler, worth_telling
 from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
 from trainwatch.runner.log import EventLog
 from trainwatch.runner.receiver import Receiver
+from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.snapshot import Snapshot
 from trainwatch.runner.stack import Stack
 from trainwatch.runner.state import RunState
@@ -234,7 +235,9 @@ class Supervisor:
         if isinstance(body, ev.WarningRaised):
             self.book.from_probe(body, now, event.rank)
             return
-        if isinstance(body, ev.ExceptionRaised):
+        if isinstance(body, ev.ProcessJoined):
+            event = replace(event, body=replace(body, argv=redact_argv(body.argv)))
+        elif isinstance(body, ev.ExceptionRaised):
             self.book.from_probe_exception(body, now, event.rank)
         elif isinstance(body, ev.MemorySampled):
             self.flights.facts(event.pid, body)
