@@ -10,13 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 import trainwatch
+from trainwatch.runner.errors import RefusedError
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
 """What the scripts import."""
-
-
-class DemoUnavailable(Exception):
-    """A demo cannot be started; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def demo_command(
     The command of demo `name`: `steps` optimizer steps, or the script's own
     number, in the interpreter `python`, or the one that runs now.
 
-    Raises KeyError for a name that is not in DEMOS, and DemoUnavailable if the
+    Raises KeyError for a name that is not in DEMOS, and RefusedError if the
     script or, in this interpreter, a training package is missing. Another
     interpreter is not asked what it has.
     """
@@ -60,13 +57,13 @@ def demo_command(
     if interpreter == sys.executable:
         missing = missing_packages()
         if missing:
-            raise DemoUnavailable(
+            raise RefusedError(
                 f"The demo needs {', '.join(missing)}, which {interpreter} does not "
                 "have. Install them with: pip install 'trainwatch-tui[train]'"
             )
     script = examples_folder() / demo.script
     if not script.is_file():
-        raise DemoUnavailable(
+        raise RefusedError(
             f"{script} is missing. Reinstall with: pip install 'trainwatch-tui[train]'"
         )
     wanted = () if steps is None else ("--steps", str(steps))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,13 @@ TRAINABLE = re.compile(
     r"^trainable params: ([\d,]+) \|\| all params: ([\d,]+) \|\| trainable%: ([\d.]+)$",
     re.MULTILINE,
 )
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[Path]:
+    """An output folder that goes away: the checkpoints fill a disk."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
 
 
 def run(script: str, *argv: str, out: Path) -> str:
@@ -70,13 +79,13 @@ def assert_warned_and_sampled(output: str) -> None:
 
 
 @pytest.mark.parametrize("script", ["sft_lora.py", "dpo.py"])
-def test_lora_scripts_leave_an_adapter(script: str, tmp_path: Path) -> None:
-    output = run(script, "--steps", "2", out=tmp_path)
+def test_lora_scripts_leave_an_adapter(script: str, out: Path) -> None:
+    output = run(script, "--steps", "2", out=out)
     assert_warned_and_sampled(output)
     assert 0 < trainable_percent(output) < 20
     assert output.count("'loss': ") == 2
     for step in (1, 2):
-        checkpoint = tmp_path / f"checkpoint-{step}"
+        checkpoint = out / f"checkpoint-{step}"
         state = json.loads((checkpoint / "trainer_state.json").read_text())
         assert state["global_step"] == step
         config = json.loads((checkpoint / "adapter_config.json").read_text())
@@ -85,18 +94,18 @@ def test_lora_scripts_leave_an_adapter(script: str, tmp_path: Path) -> None:
         assert names
         assert all(".lora_" in name for name in names)
         assert (checkpoint / "optimizer.pt").stat().st_size > 0
-    assert tensors(tmp_path / "adapter" / "adapter_model.safetensors") == names
+    assert tensors(out / "adapter" / "adapter_model.safetensors") == names
 
 
-def test_partial_trains_the_last_layers_and_resumes(tmp_path: Path) -> None:
-    output = run("partial.py", "--steps", "2", out=tmp_path)
+def test_partial_trains_the_last_layers_and_resumes(out: Path) -> None:
+    output = run("partial.py", "--steps", "2", out=out)
     assert_warned_and_sampled(output)
     assert 0 < trainable_percent(output) < 50
-    state = json.loads((tmp_path / "checkpoint-2" / "trainer_state.json").read_text())
+    state = json.loads((out / "checkpoint-2" / "trainer_state.json").read_text())
     assert state["global_step"] == 2
 
-    base = tmp_path / "model" / "model.safetensors"
-    tuned = tmp_path / "checkpoint-2" / "model.safetensors"
+    base = out / "model" / "model.safetensors"
+    tuned = out / "checkpoint-2" / "model.safetensors"
     changed = set()
     with safe_open(base, "np") as before, safe_open(tuned, "np") as after:
         assert set(before.keys()) == set(after.keys())
@@ -105,21 +114,21 @@ def test_partial_trains_the_last_layers_and_resumes(tmp_path: Path) -> None:
                 changed.add(".".join(name.split(".")[:3]))
     assert changed == {"model.layers.6", "model.layers.7"}
 
-    output = run("partial.py", "--steps", "3", "--resume", out=tmp_path)
+    output = run("partial.py", "--steps", "3", "--resume", out=out)
     assert output.count("'loss': ") == 1
-    state = json.loads((tmp_path / "checkpoint-3" / "trainer_state.json").read_text())
+    state = json.loads((out / "checkpoint-3" / "trainer_state.json").read_text())
     assert state["global_step"] == 3
 
 
-def test_plain_loop_resumes_where_it_stopped(tmp_path: Path) -> None:
-    output = run("plain_loop.py", "--steps", "2", out=tmp_path)
+def test_plain_loop_resumes_where_it_stopped(out: Path) -> None:
+    output = run("plain_loop.py", "--steps", "2", out=out)
     assert_warned_and_sampled(output)
-    assert (tmp_path / "checkpoint-2" / "state.pt").stat().st_size > 50e6
+    assert (out / "checkpoint-2" / "state.pt").stat().st_size > 50e6
 
-    output = run("plain_loop.py", "--steps", "3", "--resume", out=tmp_path)
+    output = run("plain_loop.py", "--steps", "3", "--resume", out=out)
     assert "step 3: What does " in output
     assert "step 2: What does " not in output
-    assert (tmp_path / "checkpoint-3" / "state.pt").is_file()
+    assert (out / "checkpoint-3" / "state.pt").is_file()
 
 
 def test_resume_without_out_is_refused() -> None:

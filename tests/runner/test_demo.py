@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from trainwatch.runner import demo
-from trainwatch.runner.demo import DEMOS, DemoUnavailable, demo_command
+from trainwatch.runner.demo import DEMOS, demo_command
+from trainwatch.runner.errors import RefusedError
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_missing_packages_are_named_with_the_cure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(demo, "PACKAGES", ("json", "no_such_package"))
-    with pytest.raises(DemoUnavailable) as raised:
+    with pytest.raises(RefusedError) as raised:
         demo_command("lora")
     assert "no_such_package" in str(raised.value)
     assert "json" not in str(raised.value)
@@ -57,7 +58,7 @@ def test_a_missing_script_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(demo, "examples_folder", lambda: tmp_path)
-    with pytest.raises(DemoUnavailable, match=r"plain_loop\.py is missing"):
+    with pytest.raises(RefusedError, match=r"plain_loop\.py is missing"):
         demo_command("plain")
 
 
