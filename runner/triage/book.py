@@ -1,0 +1,336 @@
+"""
+The live ledger of a run's warnings: families, their counts, ranks and steps.
+
+A warning reaches the supervisor twice: from the probe where it was raised, and
+as text on the console. It counts once. The probe's word counts; the console's
+waits a moment for it, and stands alone where no probe speaks.
+
+Times are wall clock seconds, given by the caller.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trainwatch.probes import events as ev
+from trainwatch.runner.state import RunState
+from trainwatch.runner.triage.cutter import Cutter
+from trainwatch.runner.triage.engine import Engine, Judgement, fold_key
+from trainwatch.runner.triage.evidence import rejudge
+from trainwatch.runner.triage.records import Record, read
+
+MAX_FAMILIES = 2000
+MORE = "more"
+"""The key of the one family that takes what does not fit any more."""
+MAX_SAID = 10_000
+"""Sayings of probes that are remembered, to know their console copies."""
+MAX_HELD = 10_000
+HOLD_S = 1.0
+"""How long a console record waits for the probe's word."""
+EVERY_S = 1.0
+"""One family is told at most once in this time, after its first."""
+QUIET_S = 0.5
+"""Console silence after which an open record is taken as complete."""
+
+
+@dataclass
+class _Family:
+    key: str
+    judgement: Judgement
+    first_seen: float
+    source: str
+    origin: str
+    phase: str
+    severity: str
+    evidence: str = ""
+    count: int = 0
+    first_step: int | None = None
+    last_step: int | None = None
+    ranks: set[int] = field(default_factory=set)
+    told: float | None = None
+    changed: bool = True
+
+
+@dataclass(frozen=True)
+class _Held:
+    record: Record
+    time: float
+    phase: str
+    step: int | None
+
+
+class Book:
+    """
+    What the supervisor feeds and asks. Not thread-safe.
+
+    Memory is bounded: `MAX_FAMILIES` families, `MAX_SAID` sayings, `MAX_HELD`
+    waiting console records.
+    """
+
+    def __init__(
+        self,
+        engine: Engine | None = None,
+        context: Mapping[str, object] | None = None,
+    ) -> None:
+        self._engine = engine or Engine.standard()
+        self.context: dict[str, object] = dict(context or {})
+        """Facts for rules that ask for them: model, device, precision, task."""
+        self._families: dict[str, _Family] = {}
+        self._cutter = Cutter()
+        self._fed: float | None = None
+        self._place: tuple[str, int | None] = ("", None)
+        self._held: deque[_Held] = deque()
+        self._said: OrderedDict[str, None] = OrderedDict()
+        """Fingerprints of what probes reported."""
+        self._alone: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        """Fingerprint -> family and how often only the console had said it."""
+
+    # --- in -----------------------------------------------------------------
+
+    def from_probe(
+        self, event: ev.WarningRaised, time: float, rank: int | None
+    ) -> None:
+        """A warning as the probe of one process saw it."""
+        record = read(
+            event.text,
+            stream=event.source,
+            logger=event.logger,
+            level=event.level,
+            category=event.category,
+            file=event.file,
+            line=event.line,
+            context=self._context(event.phase),
+        )
+        judgement = self._engine.judge(record)
+        self._probe_said(record.fingerprint)
+        if judgement is not None:
+            self._count(
+                record,
+                judgement,
+                time,
+                event.phase,
+                event.step,
+                rank,
+                max(1, event.count),
+                event.source or "warnings",
+            )
+
+    def from_probe_exception(
+        self, event: ev.ExceptionRaised, time: float, rank: int | None
+    ) -> None:
+        """An exception that ended, or would have ended, a process."""
+        said = f"{event.kind}: {event.message}" if event.message else event.kind
+        text = said
+        if event.traceback:
+            whole = event.traceback.rstrip()
+            last = said.partition("\n")[0]
+            text = whole if last and last in whole else f"{whole}\n{said}"
+        record = read(text, stream="stderr", context=self._context(event.phase))
+        judgement = self._engine.judge(record)
+        self._probe_said(record.fingerprint)
+        self._probe_said(read(said).fingerprint)
+        if judgement is not None:
+            self._count(
+                record,
+                judgement,
+                time,
+                event.phase,
+                event.step,
+                rank,
+                1,
+                "exception",
+            )
+
+    def from_console(
+        self, text: str, time: float, phase: str = "", step: int | None = None
+    ) -> None:
+        """A piece of the console's text, as it comes, cut anywhere."""
+        self._fed = time
+        place, self._place = self._place, (phase, step)
+        records = self._cutter.feed(text)
+        for number, record in enumerate(records):
+            # The first record may have begun before this piece.
+            self._hold(
+                record, time, *(place if number == 0 and place[0] else (phase, step))
+            )
+
+    # --- out ----------------------------------------------------------------
+
+    def due(self, now: float) -> list[ev.WarningTriaged]:
+        """The families to tell now: new ones, and changed ones once a second."""
+        if self._fed is not None and now - self._fed >= QUIET_S:
+            self._fed = None
+            for record in self._cutter.settle():
+                self._hold(record, now, *self._place)
+        while self._held and now - self._held[0].time >= HOLD_S:
+            self._release(self._held.popleft())
+        told = []
+        for family in self._families.values():
+            if not family.changed:
+                continue
+            if family.told is not None and now - family.told < EVERY_S:
+                continue
+            told.append(self._tell(family, now))
+        return told
+
+    def flush(self, now: float) -> list[ev.WarningTriaged]:
+        """Everything that is left, at the end of the run."""
+        for record in self._cutter.flush():
+            self._hold(record, now, *self._place)
+        while self._held:
+            self._release(self._held.popleft())
+        return [
+            self._tell(family, now)
+            for family in self._families.values()
+            if family.changed
+        ]
+
+    def rejudge(self, state: RunState, now: float) -> list[ev.WarningTriaged]:
+        """The families whose severity the run's evidence changes."""
+        told = []
+        for family in self._families.values():
+            if not family.judgement.judged_by:
+                continue
+            found = rejudge(family.judgement.judged_by, state)
+            if found is None or found.severity == family.severity:
+                continue
+            family.severity = found.severity
+            family.evidence = found.shown
+            told.append(self._tell(family, now))
+        return told
+
+    # --- inside -------------------------------------------------------------
+
+    def _context(self, phase: str) -> dict[str, object]:
+        return {**self.context, "phase": phase} if phase else self.context
+
+    def _hold(self, record: Record, time: float, phase: str, step: int | None) -> None:
+        if self._engine.judge(record) is None:
+            return
+        self._held.append(_Held(record, time, phase, step))
+        if len(self._held) > MAX_HELD:
+            self._release(self._held.popleft())
+
+    def _release(self, held: _Held) -> None:
+        said = held.record.fingerprint
+        if said in self._said:
+            return
+        fields = {**vars(held.record), "context": self._context(held.phase)}
+        record = Record(**fields)
+        judgement = self._engine.judge(record)
+        if judgement is None:
+            return
+        family = self._count(
+            record,
+            judgement,
+            held.time,
+            held.phase,
+            held.step,
+            record.rank,
+            1,
+            "console",
+        )
+        _, before = self._alone.pop(said, (family.key, 0))
+        self._alone[said] = (family.key, before + 1)
+        if len(self._alone) > MAX_SAID:
+            self._alone.popitem(last=False)
+
+    def _probe_said(self, fingerprint: str) -> None:
+        self._said[fingerprint] = None
+        self._said.move_to_end(fingerprint)
+        if len(self._said) > MAX_SAID:
+            self._said.popitem(last=False)
+        key, count = self._alone.pop(fingerprint, ("", 0))
+        family = self._families.get(key)
+        if family is not None:
+            # The probe was late: its count replaces the console's.
+            family.count = max(0, family.count - count)
+            family.changed = True
+
+    def _count(
+        self,
+        record: Record,
+        judgement: Judgement,
+        time: float,
+        phase: str,
+        step: int | None,
+        rank: int | None,
+        count: int,
+        source: str,
+    ) -> _Family:
+        key = fold_key(judgement, record)
+        family = self._families.get(key)
+        if family is None:
+            if len(self._families) >= MAX_FAMILIES:
+                return self._count_more(judgement, time, count)
+            family = self._families[key] = _Family(
+                key,
+                judgement,
+                time,
+                source,
+                _origin(record),
+                phase,
+                judgement.severity,
+                first_step=step,
+            )
+        family.count += count
+        family.changed = True
+        if step is not None:
+            family.last_step = step
+            if family.first_step is None:
+                family.first_step = step
+        if rank is not None:
+            family.ranks.add(rank)
+        return family
+
+    def _count_more(self, judgement: Judgement, time: float, count: int) -> _Family:
+        family = self._families.get(MORE)
+        if family is None:
+            more = Judgement(
+                "",
+                "unclassified",
+                "",
+                "more kinds of warnings than are kept apart",
+                "The program says too many different things to list.",
+                "Look at the console.",
+            )
+            family = self._families[MORE] = _Family(
+                MORE, more, time, "", "", "", "unclassified"
+            )
+        if judgement.severity == "serious":
+            family.severity = "serious"
+        family.count += count
+        family.changed = True
+        return family
+
+    def _tell(self, family: _Family, now: float) -> ev.WarningTriaged:
+        family.told = now
+        family.changed = False
+        judgement = family.judgement
+        return ev.WarningTriaged(
+            key=family.key,
+            rule=judgement.rule,
+            severity=family.severity,
+            kind=judgement.kind,
+            text=judgement.text,
+            why=judgement.why,
+            do=judgement.do,
+            count=family.count,
+            first_step=family.first_step,
+            last_step=family.last_step,
+            phase=family.phase,
+            ranks=sorted(family.ranks),
+            source=family.source,
+            origin=family.origin,
+            first_seen=family.first_seen,
+            evidence=family.evidence or "; ".join(judgement.evidence),
+        )
+
+
+def _origin(record: Record) -> str:
+    """Where it came from: file:line, logger or category."""
+    if record.file:
+        return f"{record.file}:{record.line}" if record.line else record.file
+    return record.logger or record.category
