@@ -76,8 +76,12 @@ class Tail:
 
     def shown(self) -> tuple[str, ...]:
         """The held lines and the one that is still growing."""
-        growing = clean(self._partial)
+        growing = self.growing()
         return (*self.lines, growing) if growing else tuple(self.lines)
+
+    def growing(self) -> str:
+        """The line that has no end yet, clean; empty when there is none."""
+        return clean(self._partial)
 
     def close(self) -> None:
         if self._file is not None:

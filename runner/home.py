@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def new_run_folder() -> Path:
     runs = runs_folder()
     runs.mkdir(parents=True, exist_ok=True, mode=0o700)
     while True:
-        tail = "".join(secrets.choice(_LETTERS) for _ in range(3))
+        tail = "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(3))
         folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{tail}"
         try:
             folder.mkdir(mode=0o700)

@@ -15,12 +15,15 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 CONSOLE = "console.log"
 INDEX = "console.jsonl"
@@ -238,6 +241,8 @@ class Keeper:
             return None
         self._restart_at = None
         self._restarts += 1
+        import subprocess
+
         from trainwatch.runner.launch import process_words
 
         ours, theirs = socket.socketpair()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import pty
 import shutil
 import signal
@@ -79,8 +78,8 @@ def launch(
             cwd=cwd,
             started=time.time(),
             probes=probes,
-            python=platform.python_version(),
-            host={"node": platform.node(), "system": platform.system()},
+            python=".".join(str(part) for part in sys.version_info[:3]),
+            host={"node": os.uname().nodename, "system": os.uname().sysname},
             environment=sorted(environment),
         )
         manifest.write(folder, facts)
@@ -101,9 +100,7 @@ def launch(
     return folder
 
 
-def find_program(
-    argv: Sequence[str], cwd: str, environment: Mapping[str, str]
-) -> str:
+def find_program(argv: Sequence[str], cwd: str, environment: Mapping[str, str]) -> str:
     """
     The file that `argv[0]` means.
 

@@ -90,14 +90,9 @@ def _revive(kind: Any, data: Any) -> Any:
         key, item = typing.get_args(kind)
         return {_revive(key, k): _revive(item, v) for k, v in data.items()}
     if is_dataclass(kind):
-        hints = _hints(kind)
-        return kind(
-            **{  # type: ignore[operator]
-                name: _revive(hints[name], value)
-                for name, value in data.items()
-                if name in hints
-            }
-        )
+        hints = _hints(kind)  # type: ignore[arg-type]
+        known = {name: data[name] for name in data if name in hints}
+        return kind(**{n: _revive(hints[n], v) for n, v in known.items()})  # type: ignore[operator]
     if kind is float:
         return float(data)
     if kind is int:

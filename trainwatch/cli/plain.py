@@ -43,48 +43,53 @@ def follow_plain(
         _forward_signals(folder)
     follower, tail = Follower(folder), Tail(folder)
     state = EMPTY
-    step_line_at = 0.0
-    step_pending: str | None = None
+    steps = StepLines()
     checked = time.monotonic()
-    shown = 0
-    growing = ""
+    printed = 0
     while True:
         moved = tail.read()
-        lines = tail.shown()
-        shown_now = tail.seen
-        for line in list(tail.lines)[
-            len(tail.lines) - min(shown_now - shown, len(tail.lines)) :
-        ]:
+        fresh = min(tail.seen - printed, len(tail.lines))
+        printed = tail.seen
+        for line in list(tail.lines)[len(tail.lines) - fresh :]:
             if line:
                 write(f"| {line}")
-        shown = shown_now
-        growing = lines[-1] if len(lines) > len(tail.lines) else ""
         events = follower.read()
         for event in events:
             state = fold(state, event)
-            line = describe(event, state)
-            if line is None:
-                continue
-            if isinstance(event.body, ev.StepEnded):
-                if event.time - step_line_at < STEP_LINE_S:
-                    step_pending = line
-                    continue
-                step_line_at = event.time
-            step_pending = None
-            write(line)
-        if state.over and not events and not moved:
+            for line in steps.add(event, describe(event, state)):
+                write(line)
+        if events or moved:
+            continue
+        if state.over:
             break
-        if not events and not moved:
-            if time.monotonic() - checked > TRUTH_S:
-                checked = time.monotonic()
-                truth.correct(folder)
-            time.sleep(POLL_S)
-    if growing:
-        write(f"| {growing}")
-    if step_pending:
-        write(step_pending)
-    code = state.run.exit_code
-    return 1 if code is None else code
+        if time.monotonic() - checked > TRUTH_S:
+            checked = time.monotonic()
+            truth.correct(folder)
+        time.sleep(POLL_S)
+    if tail.growing():
+        write(f"| {tail.growing()}")
+    return 1 if state.run.exit_code is None else state.run.exit_code
+
+
+class StepLines:
+    """Passes lines on, those of steps at most one a second and always the last."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+        self._held: str | None = None
+
+    def add(self, event: ev.Event, line: str | None) -> list[str]:
+        if isinstance(event.body, ev.StepEnded):
+            if event.time - self._at < STEP_LINE_S:
+                self._held = line
+                return []
+            self._at = event.time
+            self._held = None
+            return [line] if line else []
+        if isinstance(event.body, (ev.TrainingEnded, ev.RunEnded)) and self._held:
+            held, self._held = self._held, None
+            return [held, line] if line else [held]
+        return [line] if line else []
 
 
 def _print(line: str) -> None:
