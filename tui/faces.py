@@ -27,8 +27,15 @@ class Face:
 EMPTY = Face()
 
 
-def face_of(view: RunView, has_data: bool) -> Face:
-    """The face of a panel whose own data is there or not."""
+def face_of(view: RunView, has_data: bool, moves: bool = True) -> Face:
+    """
+    The face of a panel.
+
+    Args:
+        view: the run.
+        has_data: there is something to show.
+        moves: what it shows changes as the run goes on, and so grows old with it.
+    """
     if not has_data:
         return Face("empty", "ended" if view.state.over else "")
     if view.state.over:
@@ -36,8 +43,9 @@ def face_of(view: RunView, has_data: bool) -> Face:
     if not view.supervised:
         return Face("stale", unsupervised(view))
     age = view.verdict.age_s
-    if age is not None and age > STALE_S and view.verdict.state in QUIET_VERDICTS:
-        return Face("stale", f"no progress for {duration(round(age))}")
+    quiet = age is not None and age > STALE_S and view.verdict.state in QUIET_VERDICTS
+    if moves and quiet and age is not None:
+        return Face("stale", f"nothing new for {duration(round(age))}")
     return Face("live")
 
 

@@ -48,6 +48,16 @@ def ago(seconds: float | None) -> str:
     return "now" if seconds < 1.5 else f"{duration(round(seconds))} ago"
 
 
+def roughly(seconds: float) -> str:
+    """An age in one unit: 40 -> "40 s", 700 -> "11 min", 90000 -> "25 h"."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    return f"{whole // 3600} h" if whole < 172_800 else f"{whole // 86_400} d"
+
+
 def number(value: float | None) -> str:
     """A metric in few characters: 2.113 -> "2.11", 0.00019 -> "1.9e-04"."""
     if value is None:

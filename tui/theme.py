@@ -72,7 +72,7 @@ DARK = Theme(
     variables={
         "block-cursor-background": "#2B4257",
         "block-cursor-foreground": "#FFFFFF",
-        "block-cursor-text-style": "bold",
+        "block-cursor-text-style": "none",
         "block-cursor-blurred-background": "#222C37",
         "block-cursor-blurred-foreground": "#D5DAE1",
         "input-cursor-background": "#D5DAE1",
@@ -94,7 +94,7 @@ LIGHT = Theme(
     variables={
         "block-cursor-background": "#BBD7EC",
         "block-cursor-foreground": "#10151A",
-        "block-cursor-text-style": "bold",
+        "block-cursor-text-style": "none",
         "block-cursor-blurred-background": "#DCE5EC",
         "block-cursor-blurred-foreground": "#1D242C",
     },

@@ -44,6 +44,8 @@ class Panel(Widget):
     """Said when the run ended without it."""
     AGES: ClassVar[bool] = False
     """It shows ages, so it is drawn once a second."""
+    MOVES: ClassVar[bool] = True
+    """What it shows grows old when the run does not go on."""
     GROWS: ClassVar[bool] = False
     """Its height follows its lines."""
 
@@ -66,7 +68,7 @@ class Panel(Widget):
         return True
 
     def face(self, view: RunView) -> Face:
-        return face_of(view, self.has_data(view))
+        return face_of(view, self.has_data(view), self.MOVES)
 
     def title(self, view: RunView) -> Content:
         """The title, before the note of the face."""

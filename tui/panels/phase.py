@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.content import Content
 
 from trainwatch.runner.fold import percentile, usual
@@ -191,6 +193,7 @@ def between(lead: Process, width: int, short: bool) -> list[Content]:
     """What runs outside the steps, with the seconds of its last time."""
     columns = 4 if short else 3 if width < 70 else 6
     each = column_width(width, columns)
+    known: Sequence[tuple[str, PhaseStat | None]]
     known = [(name, lead.phases.get(name)) for name in BETWEEN]
     if short:
         known = [(name, stat) for name, stat in known if stat is not None][-columns:]

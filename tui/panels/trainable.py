@@ -18,6 +18,7 @@ class TrainablePanel(Panel):
     TITLE = "Trainable"
     PROMISE = "Counted when the training begins: parameters that are trained, of all."
     MISSED = "The parameters of this run were not counted."
+    MOVES = False
 
     def has_data(self, view: RunView) -> bool:
         return view.state.lead is not None and view.state.lead.trainable is not None

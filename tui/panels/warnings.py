@@ -65,6 +65,7 @@ class WarningsPanel(Panel):
     TITLE = "Warnings"
     PROMISE = "None so far. Each is named once, with how often, why and what to do."
     MISSED = "There were no warnings."
+    MOVES = False
 
     def has_data(self, view: RunView) -> bool:
         return bool(view.state.warnings)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 
@@ -26,7 +28,7 @@ class RunScreen(Bound):
     """One column on 80x24, two on 120x40, three on 200x60."""
 
     KEYS = RUN_KEYS
-    BINDINGS = RUN_KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [*RUN_KEYS]
 
     def body(self) -> Iterable[Widget]:
         view = Bound.view

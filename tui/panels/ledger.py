@@ -1,0 +1,141 @@
+"""The memory of every training process, entry by entry."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from trainwatch.runner.state import Ledger, Process
+from trainwatch.runner.text import size
+from trainwatch.runner.view import RunView
+from trainwatch.tui.faces import Face, face_of
+from trainwatch.tui.format import fit, pair, safe, wrapped
+from trainwatch.tui.panels.memory import (
+    MemoryPanel,
+    activations,
+    fullness,
+    held,
+    ledger_heading,
+    limits_of,
+)
+from trainwatch.tui.panels.panel import Panel
+from trainwatch.tui.theme import CALM, MUTED, STRONG
+from trainwatch.tui.widgets.bar import bar
+
+LABEL = 24
+VALUE = 14
+SHARE = 9
+
+
+class LedgerPanel(Panel):
+    """One bar for each entry, all on the scale of the budget."""
+
+    DEFAULT_CSS = """
+    LedgerPanel { height: auto; }
+    """
+    TITLE = "Memory"
+    PROMISE = MemoryPanel.PROMISE
+    MISSED = MemoryPanel.MISSED
+    AGES = True
+    GROWS = True
+
+    def has_data(self, view: RunView) -> bool:
+        return any(
+            p.memory.sampled is not None or p.ledger != Ledger() for p in shown(view)
+        )
+
+    def face(self, view: RunView) -> Face:
+        return face_of(view, self.has_data(view))
+
+    def facts(self, view: RunView) -> object:
+        return tuple((p.memory, p.ledger, p.rank) for p in shown(view)), view.state.host
+
+    def lines(self, view: RunView, width: int, height: int) -> list[Content]:
+        lines: list[Content] = []
+        for process in shown(view):
+            if lines:
+                lines.append(Content(""))
+            lines += process_lines(process, view, width)
+        return [*lines, Content(""), *host_lines(view, width)]
+
+
+def shown(view: RunView) -> tuple[Process, ...]:
+    """The ranks, or the one process to show before there are ranks."""
+    lead = view.state.lead
+    return view.state.ranks or ((lead,) if lead else ())
+
+
+def process_lines(process: Process, view: RunView, width: int) -> list[Content]:
+    """What one process holds and what holds it."""
+    memory, ledger = process.memory, process.ledger
+    limits = limits_of(memory, view.state.host)
+    budget = limits.budget
+    label, now = held(memory)
+    known = [v for v in (now, memory.reserved, memory.peak) if v is not None]
+    scale = max([*known, budget[0] if budget else 0], default=0) or 1
+    who = (
+        f"rank {process.rank}" if process.rank is not None else f"process {process.pid}"
+    )
+    peak = f"peak, in {safe(memory.peak_phase)}" if memory.peak_phase else "peak"
+
+    def entry(name: str, value: int | None, style: str = CALM) -> Content:
+        share = ""
+        if value is not None and budget is not None:
+            share = f"{100 * value / budget[0]:.1f} %"
+        room = width - LABEL - VALUE - SHARE - 2
+        mark = budget[0] if budget else None
+        return Content.assemble(
+            fit(Content.styled(name, MUTED), LABEL),
+            f"{size(value):>{VALUE}}  ",
+            bar(value, 1.02 * scale, room, style, mark=mark),
+            (f"{share:>{SHARE}}", MUTED),
+        )
+
+    def limit(name: str, value: int | None) -> Content:
+        counts = budget is not None and value == budget[0]
+        return Content.assemble(
+            fit(Content.styled(name, MUTED), LABEL),
+            f"{size(value):>{VALUE}}",
+            ("  the budget: the smallest limit" if counts else "", MUTED),
+        )
+
+    return [
+        Content.assemble((who, STRONG), (f" · {safe(memory.device)}", MUTED)),
+        entry(label, now, fullness(now, budget)),
+        entry(
+            "reserved by the driver", memory.reserved, fullness(memory.reserved, budget)
+        ),
+        entry(peak, memory.peak, fullness(memory.peak, budget)),
+        limit("host limit", limits.host),
+        limit("torch's limit", limits.torch),
+        limit("physical", limits.physical),
+        ledger_heading(ledger),
+        entry("weights, frozen", ledger.weights_frozen),
+        entry("weights, trained", ledger.weights_trainable),
+        entry("gradients", ledger.gradients),
+        entry("exp_avg", ledger.exp_avg),
+        entry("exp_avg_sq", ledger.exp_avg_sq),
+        entry("other optimizer state", ledger.optimizer_other),
+        entry("activations and other", activations(memory, ledger)),
+        *wrapped(
+            "activations and other: the peak less everything measured above", width
+        ),
+    ]
+
+
+def host_lines(view: RunView, width: int) -> list[Content]:
+    """The machine."""
+    host = view.state.host
+    used = None
+    if host.ram_total is not None and host.ram_available is not None:
+        used = host.ram_total - host.ram_available
+    swap = host.swap_in_per_s
+    each = min(width, LABEL + VALUE)
+    return [
+        Content.styled("this machine", STRONG),
+        pair("RAM", size(host.ram_total), each),
+        pair("RAM in use", size(used), each),
+        pair("this run's processes", size(host.tree_rss), each),
+        pair("swap in use", size(host.swap_used), each),
+        pair("swap in", size(swap) if swap is None else f"{size(swap)}/s", each),
+        pair("free on the disk", size(host.disk_free), each),
+    ]
