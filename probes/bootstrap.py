@@ -66,7 +66,7 @@ def _watch_imports(process: Process) -> None:
     local = threading.local()
 
     def began(name: str) -> None:
-        if name not in LIBRARIES:
+        if name.partition(".")[0] not in LIBRARIES:
             return
         importing = local.__dict__.setdefault("importing", [])
         importing.append([time.monotonic(), 0.0, None])
@@ -75,17 +75,19 @@ def _watch_imports(process: Process) -> None:
             importing[-1][2] = process.timeline.enter("import", name)
 
     def ended(name: str, module: Any) -> None:
-        if name not in LIBRARIES:
+        if name.partition(".")[0] not in LIBRARIES:
             return
         importing: List[Any] = local.importing
         start, nested, span = importing.pop()
         took = time.monotonic() - start
         if process.timeline is not None:
             process.timeline.leave(span)
+        if name not in LIBRARIES or module is None:
+            if importing:
+                importing[-1][1] += nested
+            return
         if importing:
             importing[-1][1] += took
-        if module is None:
-            return
         version = module.__dict__.get("__version__")
         process.connection.say(
             "library_imported",

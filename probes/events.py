@@ -609,7 +609,7 @@ def decode(line: Union[str, bytes]) -> Event:
         raise MalformedEvent(str(error)) from None
     if not isinstance(data, dict) or not isinstance(data.get("type"), str):
         raise MalformedEvent("not an event")
-    envelope = {
+    envelope: Dict[str, Any] = {
         "v": _integer(data.get("v", SCHEMA_VERSION)),
         "seq": _integer(data.get("seq", 0)),
         "time": _number(data.get("time")),

@@ -194,7 +194,9 @@ class Loop:
             if self._described is None or self._described() is not optimizer:
                 self._described = weakref.ref(optimizer)
                 self.process.emit(model.describe_optimizer(optimizer))
-            if ledger.layout(optimizer) != self._layout:
+            layout = ledger.layout(optimizer)
+            if layout != self._layout:
+                self._layout = layout
                 self._gradients = ledger.gradient_bytes(optimizer)
         self._spans[key] = self.timeline.enter("optimizer")
 
@@ -318,15 +320,12 @@ class Loop:
             self.timeline.leave(self._spans.pop(key, None))
 
     def _measure(self, optimizer: Any) -> None:
-        layout = ledger.layout(optimizer)
-        if layout == self._layout or self._gradients is None:
+        gradients, self._gradients = self._gradients, None
+        if gradients is None:
             return
-        self._layout = layout
         step = self.timeline.step if self.trainers else self._step
         self.process.emit(
-            ledger.measure(
-                max(0, step) + 1, self._own_roots(), optimizer, self._gradients
-            )
+            ledger.measure(max(0, step) + 1, self._own_roots(), optimizer, gradients)
         )
 
     def _own_roots(self) -> List[Any]:

@@ -61,6 +61,76 @@ class Span:
         self.parts: Dict[str, float] = {}
 
 
+class Steps:
+    """One step, or the sum of several fast ones."""
+
+    __slots__ = (
+        "count",
+        "micro_steps",
+        "phases",
+        "seconds",
+        "skipped",
+        "step",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        step: int,
+        micro_steps: int,
+        seconds: float,
+        phases: Dict[str, List[float]],
+        tokens: int,
+        skipped: bool,
+    ) -> None:
+        self.step = step
+        self.count = 1
+        self.micro_steps = max(1, micro_steps)
+        self.seconds = seconds
+        self.phases = phases
+        self.tokens = tokens
+        self.skipped = skipped
+
+    def add(
+        self,
+        step: int,
+        micro_steps: int,
+        seconds: float,
+        phases: Dict[str, List[float]],
+        tokens: int,
+        skipped: bool,
+    ) -> None:
+        mine = self.phases
+        for name, pair in phases.items():
+            total = mine.get(name)
+            if total is None:
+                mine[name] = pair
+            else:
+                total[0] += pair[0]
+                total[1] += pair[1]
+        self.step = step
+        self.count += 1
+        self.micro_steps += max(1, micro_steps)
+        self.seconds += seconds
+        self.tokens += tokens
+        self.skipped = self.skipped or skipped
+
+    def body(self) -> StepEnded:
+        """The event; its phases add up to its seconds to the microsecond."""
+        phases = {
+            name: [pair[0], round(pair[1], 6)] for name, pair in self.phases.items()
+        }
+        return StepEnded(
+            step=self.step,
+            count=self.count,
+            micro_steps=self.micro_steps,
+            seconds=round(sum(pair[1] for pair in phases.values()), 6),
+            phases=phases,
+            tokens=self.tokens or None,
+            skipped=self.skipped,
+        )
+
+
 class Timeline:
     """
     The phases of this process.
@@ -100,7 +170,7 @@ class Timeline:
         self._step_began = self._mark
         self._tokens = 0
         self._skipped = False
-        self._pending: Optional[StepEnded] = None
+        self._pending: Optional[Steps] = None
         self._pending_began = 0.0
         self._lock = threading.Lock()
         self._fetch: Optional[Tuple[float, float]] = None
@@ -250,30 +320,36 @@ class Timeline:
         now = self._clock()
         while self._stack:
             self.leave(self._stack[-1])
-        phases = self._phases
+        phases, self._phases = self._phases, {}
+        claimed = 0.0
         for pair in phases.values():
-            pair[1] = round(pair[1], 6)
-        claimed = sum(pair[1] for pair in phases.values())
+            claimed += pair[1]
         seconds = max(now - self._step_began - self._between, claimed)
-        other = round(seconds - claimed, 6)
-        phases["other"] = [1, other]
-        body = StepEnded(
-            step=step,
-            micro_steps=max(1, self.micro_steps),
-            seconds=round(claimed + other, 6),
-            phases=phases,
-            tokens=self._tokens or None,
-            skipped=skipped,
-        )
+        phases["other"] = [1, seconds - claimed]
         self.step = step
         self.steps += 1
-        self._phases = {}
+        micro_steps, self.micro_steps = self.micro_steps, 0
+        tokens, self._tokens = self._tokens, 0
         self._between = 0.0
-        self.micro_steps = 0
-        self._tokens = 0
         self._step_began = now
         self._show_base(now)
-        self._tell(body, now)
+        if seconds >= FAST_S:
+            self.flush()
+            self._emit(
+                Steps(step, micro_steps, seconds, phases, tokens, skipped).body()
+            )
+            return
+        with self._lock:
+            pending = self._pending
+            if pending is None:
+                self._pending = Steps(
+                    step, micro_steps, seconds, phases, tokens, skipped
+                )
+                self._pending_began = now
+                return
+            pending.add(step, micro_steps, seconds, phases, tokens, skipped)
+        if now - self._pending_began >= COALESCE_S:
+            self.flush()
 
     def end_training(self) -> None:
         """No step is under way any more."""
@@ -293,7 +369,7 @@ class Timeline:
             if pending is None or self._clock() - self._pending_began < stale_s:
                 return
             self._pending = None
-        self._emit(pending)
+        self._emit(pending.body())
 
     def end(self) -> None:
         """The interpreter ends."""
@@ -362,19 +438,6 @@ class Timeline:
             span.parts[span.part] = span.parts.get(span.part, 0.0) + spent
             span.part = ""
 
-    def _tell(self, body: StepEnded, now: float) -> None:
-        if body.seconds >= FAST_S:
-            self.flush()
-            self._emit(body)
-            return
-        with self._lock:
-            pending = self._pending
-            if pending is None:
-                self._pending, self._pending_began = body, now
-                return
-            self._pending = _sum(pending, body)
-        self.flush(COALESCE_S)
-
     def _name(self) -> str:
         return "step" if self.training else self._base
 
@@ -404,27 +467,6 @@ class Timeline:
                 step=self.step,
                 micro_step=self.micro_steps if self.training else -1,
             )
-
-
-def _sum(first: StepEnded, second: StepEnded) -> StepEnded:
-    """Two fast steps as one event."""
-    phases = {name: list(pair) for name, pair in first.phases.items()}
-    for name, pair in second.phases.items():
-        total = phases.setdefault(name, [0, 0.0])
-        total[0] += pair[0]
-        total[1] = round(total[1] + pair[1], 6)
-    tokens = None
-    if first.tokens is not None or second.tokens is not None:
-        tokens = (first.tokens or 0) + (second.tokens or 0)
-    return StepEnded(
-        step=second.step,
-        count=first.count + second.count,
-        micro_steps=first.micro_steps + second.micro_steps,
-        seconds=round(first.seconds + second.seconds, 6),
-        phases=phases,
-        tokens=tokens,
-        skipped=first.skipped or second.skipped,
-    )
 
 
 def open_record(folder: str) -> Optional[FlightRecord]:

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from trainwatch.probes import guard
+
+
+@pytest.fixture
+def failures() -> Iterator[list[tuple[str, str]]]:
+    told: list[tuple[str, str]] = []
+    guard.tell_to(lambda probe, error: told.append((probe, error)))
+    yield told
+    guard.tell_to(None)
+
+
+def test_an_error_switches_the_probe_off_and_is_told_once(
+    failures: list[tuple[str, str]],
+) -> None:
+    calls = []
+
+    @guard.guarded("sick")
+    def sick() -> int:
+        calls.append(1)
+        raise ValueError("no")
+
+    @guard.guarded("well")
+    def well() -> int:
+        return 3
+
+    before = guard.meter.errors
+    assert sick() is None
+    assert sick() is None
+    assert well() == 3
+    assert calls == [1]
+    assert failures == [("sick", "ValueError: no")]
+    assert guard.meter.errors == before + 1
+
+
+def test_an_interrupt_belongs_to_the_user(failures: list[tuple[str, str]]) -> None:
+    @guard.guarded("probe")
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert failures == []
+
+
+def test_a_report_that_fails_is_counted() -> None:
+    def broken(probe: str, error: str) -> None:
+        raise OSError
+
+    guard.tell_to(broken)
+    before = guard.meter.errors
+    guard.switch_off("probe", ValueError())
+    guard.tell_to(None)
+    assert guard.meter.errors == before + 2
+
+
+def test_around_passes_everything_through() -> None:
+    seen: list[Any] = []
+
+    def function(a: int, *, b: int) -> int:
+        """Add."""
+        if b < 0:
+            raise ValueError("negative")
+        return a + b
+
+    def before(args: Any, kwargs: Any) -> Any:
+        return None if kwargs["b"] == 0 else (args, kwargs["b"])
+
+    wrapped = guard.around(function, before, lambda *given: seen.append(given))
+    assert wrapped(1, b=2) == 3
+    assert wrapped(1, b=0) == 1
+    assert wrapped.__doc__ == "Add."
+    with pytest.raises(ValueError, match="negative") as caught:
+        wrapped(1, b=-1)
+    assert seen == [(((1,), 2), 3, None), (((1,), -1), None, caught.value)]
+    assert guard.around(wrapped, before, print) is wrapped
+
+
+def test_a_function_runs_when_its_probe_is_off(
+    failures: list[tuple[str, str]],
+) -> None:
+    @guard.guarded("broken")
+    def before(args: Any, kwargs: Any) -> Any:
+        raise TypeError("ours")
+
+    wrapped = guard.around(lambda: 7, before, lambda *given: None)
+    assert wrapped() == 7
+    assert wrapped() == 7
+    assert failures == [("broken", "TypeError: ours")]
+
+
+def test_the_meter_counts_calls_and_time() -> None:
+    quick = guard.guarded("probe")(lambda: None)
+    calls, seconds = guard.meter.calls, guard.meter.seconds
+    for _ in range(10):
+        quick()
+    assert guard.meter.calls == calls + 10
+    assert guard.meter.seconds > seconds
