@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from datasets import Dataset
 from docstrings import chats
 from samples import sample
 from tiny import model_folder
@@ -22,6 +23,7 @@ from tqdm import tqdm
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    DataCollatorForLanguageModeling,
     get_cosine_schedule_with_warmup,
     set_seed,
 )
@@ -47,25 +49,16 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def batches(tokenizer, chats: list[dict], size: int, max_length: int) -> DataLoader:
-    def collate(rows: list[dict]) -> dict[str, torch.Tensor]:
-        texts = [
-            tokenizer.apply_chat_template(row["messages"], tokenize=False)
-            for row in rows
-        ]
-        batch = tokenizer(
-            texts,
-            padding=True,
-            truncation=True,
-            max_length=max_length,
-            return_tensors="pt",
-        )
-        padded = batch["attention_mask"] == 0
-        batch["labels"] = batch["input_ids"].masked_fill(padded, -100)
-        return batch
+def batches(tokenizer, rows: list[dict], size: int, max_length: int) -> DataLoader:
+    def tokenize(row: dict) -> dict:
+        text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+        return tokenizer(text, truncation=True, max_length=max_length)
 
+    data = Dataset.from_list(rows)
+    data = data.map(tokenize, remove_columns=data.column_names, desc="Tokenizing")
+    collate = DataCollatorForLanguageModeling(tokenizer, mlm=False)
     return DataLoader(
-        chats, batch_size=size, shuffle=True, drop_last=True, collate_fn=collate
+        data, batch_size=size, shuffle=True, drop_last=True, collate_fn=collate
     )
 
 
@@ -92,6 +85,11 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32)
     model.to(device).train()
+    weights = sum(p.numel() for p in model.parameters())
+    print(
+        f"trainable params: {weights:,d} || all params: {weights:,d} "
+        "|| trainable%: 100.0000"
+    )
 
     rows = chats(args.rows, args.seed)
     questions = [row["messages"][0]["content"] for row in rows[:2]]

@@ -32,7 +32,19 @@ WEIGHTS = (
     "adapter_model.bin",
 )
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+TRAINER_STATE = "trainer_state.json"
 SETTLED_S = 1.0
+
+
+def folder_of(path: Path) -> Path | None:
+    """
+    The checkpoint folder that `path` is or lies in; None for any other file, such
+    as a model saved before training.
+    """
+    for folder in (path, *path.parents):
+        if NAME.match(folder.name):
+            return folder
+    return None
 
 
 def inspect(folder: Path) -> ev.CheckpointSeen:
@@ -51,7 +63,9 @@ def inspect(folder: Path) -> ev.CheckpointSeen:
     problems = list(_problems(folder, files))
     whole = None if not files else not problems
     resumable = None
-    if whole:
+    if whole and TRAINER_STATE not in files and not _has_model(files):
+        problems = ["the script's own format: only it can tell whether it resumes"]
+    elif whole:
         missing = _missing_for_resume(files)
         resumable = not missing
         problems = [f"not resumable: {', '.join(missing)} missing"] if missing else []
@@ -117,15 +131,14 @@ def safetensors_problem(path: Path) -> str | None:
     return None
 
 
+def _has_model(files: dict[str, int]) -> bool:
+    return bool(files.keys() & {*WEIGHTS, *INDEXES})
+
+
 def _missing_for_resume(files: dict[str, int]) -> list[str]:
     names = {Path(name).name for name in files}
-    if any(name.endswith((".pt", ".pth")) for name in names) and not (
-        names & {"trainer_state.json"}
-    ):
-        # A loop's own format: whether it can resume is for its script to say.
-        return ["trainer_state.json"]
     wanted = {
-        "trainer_state.json": {"trainer_state.json"},
+        TRAINER_STATE: {TRAINER_STATE},
         "optimizer state": {"optimizer.pt", "optimizer.bin", "optim_states.pt"},
         "scheduler state": {"scheduler.pt"},
     }
@@ -162,14 +175,10 @@ class CheckpointWatcher(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         for name in (event.src_path, event.dest_path):
-            path = Path(str(name)) if name else None
-            if path is None:
-                continue
-            for folder in (path, *path.parents):
-                if NAME.match(folder.name):
-                    with self._lock:
-                        self._touched[folder] = time.monotonic()
-                    break
+            folder = folder_of(Path(str(name))) if name else None
+            if folder is not None:
+                with self._lock:
+                    self._touched[folder] = time.monotonic()
 
     def changed(self, mono: float, everything: bool = False) -> list[ev.CheckpointSeen]:
         """

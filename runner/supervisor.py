@@ -27,7 +27,7 @@ from typing import Any
 from trainwatch.probes import events as ev
 from trainwatch.runner import launch, manifest, sockets
 from trainwatch.runner.abort import Abort
-from trainwatch.runner.checkpoints import CheckpointWatcher
+from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
 from trainwatch.runner.commands import Command, answer, interrupt
 from trainwatch.runner.console import Tail
 from trainwatch.runner.errors import RefusedError
@@ -244,7 +244,11 @@ class Supervisor:
         elif isinstance(body, ev.TrainingBegan) and body.output_dir:
             self._watch(body.output_dir)
         elif isinstance(body, ev.CheckpointSaved) and not body.ours:
-            self._watch(os.path.dirname(body.path))
+            folder = folder_of(Path(self.facts.cwd, body.path))
+            if folder is None:
+                return
+            self._watch(str(folder.parent))
+            event = replace(event, body=replace(body, path=str(folder)))
         elif isinstance(body, ev.ProcessLeft):
             self.flights.forget(event.pid)
         self.log.append([event])

@@ -440,3 +440,18 @@ def test_an_empty_folder_is_neither_whole_nor_broken(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint-1"
     folder.mkdir()
     assert checkpoints.inspect(folder).complete is None
+
+
+def test_a_loops_own_format_is_not_judged(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint-3"
+    folder.mkdir()
+    (folder / "state.pt").write_bytes(b"x")
+    seen = checkpoints.inspect(folder)
+    assert (seen.complete, seen.resumable) == (True, None)
+    assert "own format" in seen.detail
+
+
+def test_only_numbered_folders_are_checkpoints() -> None:
+    inside = Path("/o/checkpoint-7/sub/model.safetensors")
+    assert checkpoints.folder_of(inside) == Path("/o/checkpoint-7")
+    assert checkpoints.folder_of(Path("/o/model")) is None
