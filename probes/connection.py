@@ -148,10 +148,14 @@ class Connection:
             return
         self._stopping = False
         self._wake.clear()
-        self._thread = threading.Thread(
-            target=self._run, name="trainwatch", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="trainwatch", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # No new thread while the interpreter ends; `finish` sends the rest.
+            self.errors += 1
+        else:
+            self._thread = thread
 
     def pause(self) -> None:
         """End the thread, so that a fork sees none of ours."""
@@ -161,7 +165,12 @@ class Connection:
         self.paused = True
         self._stopping = True
         self._wake.set()
+        deadline = time.monotonic() + FAREWELL_S
         thread.join(FAREWELL_S)
+        # Up to Python 3.12 `join` returns a moment before the thread is gone.
+        task = "/proc/self/task/%s" % thread.native_id
+        while os.path.exists(task) and time.monotonic() < deadline:
+            time.sleep(0.0001)
 
     def resume(self) -> None:
         """Start the thread again after `pause`."""

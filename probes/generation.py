@@ -48,6 +48,9 @@ class Generations:
             return None
         self.process.identify("generate")
         model = args[0]
+        device = getattr(getattr(model, "device", None), "type", None)
+        if isinstance(device, str):
+            self.process.devices.add(device)
         span = self.timeline.enter("generate")
         now = Generating(model, span, next(self._numbers))
         self._local.now = now

@@ -124,7 +124,7 @@ class Loop:
                     self.begin("forward")
                 if self._undescribed:
                     self._undescribed = False
-                    self.process.emit(model.describe(self._own_roots()))
+                    self.process.describe(model.describe(self._own_roots()))
             elif (
                 timeline.training
                 and not learning

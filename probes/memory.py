@@ -1,8 +1,8 @@
 """
 Memory of this process, sampled on the connection's thread.
 
-It looks at `sys.modules` and imports nothing; a backend is asked only once it is
-in use, so that asking never creates a device context.
+It imports nothing, and a backend is asked only once it is in use, so that asking
+never creates a device context.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Sampler:
         limit = physical = None
         if in_use(self._torch, "cuda"):
             device, (allocated, reserved, peak), limit, physical = cuda(self._torch)
-        elif mps_in_use(self._torch):
+        elif "mps" in self._process.devices:
             device, (allocated, reserved, peak), limit = mps(self._torch)
             physical = ram()
             if allocated is not None:
@@ -141,18 +141,6 @@ def cuda(torch: Any) -> Tuple[str, Held, Optional[int], Optional[int]]:
     fraction = getattr(torch.cuda, "get_per_process_memory_fraction", None)
     share = float(fraction(device)) if fraction is not None else 1.0
     return "cuda:%d" % device, held, int(physical * share), physical
-
-
-def mps_in_use(torch: Any) -> bool:
-    """Has this process allocated on MPS? Asking does not create the device."""
-    mps_module = sys.modules.get("torch.mps")
-    backends = getattr(getattr(torch, "backends", None), "mps", None)
-    if mps_module is None or backends is None or not backends.is_built():
-        return False
-    generator = getattr(mps_module, "_default_mps_generator", None)
-    if generator is None and not backends.is_available():
-        return False
-    return int(mps_module.current_allocated_memory()) > 0
 
 
 def mps(torch: Any) -> Tuple[str, Held, Optional[int]]:

@@ -13,10 +13,11 @@ from .guard import meter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Tuple
+    from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
     from .cautions import Fold
     from .commands import Requests
+    from .events import ModelDescribed
     from .loop import Loop
     from .timeline import Timeline
 
@@ -47,6 +48,8 @@ class Process:
         """Called when the interpreter ends, before the line does."""
         self.stack_signal: Optional[int] = None
         self.stack_file: Optional[str] = None
+        self.devices: Set[str] = set()
+        """Kinds of devices that models of this process were seen on."""
         self.cautions: Optional[Fold] = None
         self.keep: List[Any] = []
         """What must live as long as the process."""
@@ -76,6 +79,11 @@ class Process:
 
         self.requests = Requests(self.emit)
         self.timeline = Timeline(open_record(self.folder), self.emit)
+
+    def describe(self, model: ModelDescribed) -> None:
+        """Tell what is trained, and remember where it is."""
+        self.devices.update(device.partition(":")[0] for device in model.devices)
+        self.emit(model)
 
     def identify(self, evidence: str) -> None:
         """First evidence of training: this process is a rank."""

@@ -174,6 +174,7 @@ class Timeline:
         self._pending_began = 0.0
         self._lock = threading.Lock()
         self._fetch: Optional[Tuple[float, float]] = None
+        self._unwinding = 0
 
     # --- phases ---
 
@@ -197,6 +198,7 @@ class Timeline:
         if stack:
             stack[-1].exclusive += now - self._mark
         self._mark = now
+        self._unwinding = 0
         span = Span(phase, now, detail, rows, total)
         stack.append(span)
         self._show(span, now)
@@ -391,7 +393,9 @@ class Timeline:
     # --- inside ---
 
     def _note(self, error: BaseException, phase: str) -> None:
-        if self.failed is None or self.failed[0] != id(error):
+        # The outer phases that it leaves come right after, with nothing begun.
+        if self._unwinding != id(error):
+            self._unwinding = id(error)
             self.failed = (id(error), phase, None if self.step < 0 else self.step)
 
     def _close(

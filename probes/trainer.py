@@ -79,7 +79,7 @@ class Watch:
             )
         )
         if root is not None:
-            self.process.emit(model.describe([root]))
+            self.process.describe(model.describe([root]))
 
     @guarded("trainer")
     def stepped(self, state: Any) -> None:

@@ -38,6 +38,8 @@ class Collector:
         (folder / "flight").mkdir(parents=True, exist_ok=True)
         self.events: list[ev.Event] = []
         self.torn = 0
+        self.open = 0
+        """Lines that are up."""
         self._changed = threading.Condition()
         self._lines: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -92,6 +94,18 @@ class Collector:
         with self._changed:
             assert self._changed.wait_for(condition, seconds), self.events[-5:]
 
+    def settle(self) -> None:
+        """Return once every line is closed and read to its end."""
+        if self._server is None:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as last:
+            # Lines are accepted in order, so this one comes after all others.
+            last.connect(self.address)
+            last.sendall(b'{"type":"settled","time":0}\n')
+            self.wait(lambda: bool(self.of("settled")))
+        self.wait(lambda: self.open == 0)
+        self.events = [e for e in self.events if e.type != "settled"]
+
     def _start(self, target: Callable[..., None], *args: Any) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.append(thread)
@@ -104,6 +118,7 @@ class Collector:
             except OSError:
                 return
             self._lines.append(line)
+            self.open += 1
             self._start(self._read, line)
 
     def _read(self, line: socket.socket) -> None:
@@ -118,7 +133,10 @@ class Collector:
             *lines, rest = (rest + data).split(b"\n")
             for text in lines:
                 self._take(line, ev.decode(text))
-        self.torn += bool(rest)
+        with self._changed:
+            self.torn += bool(rest)
+            self.open -= 1
+            self._changed.notify_all()
 
     def _take(self, line: socket.socket, event: ev.Event) -> None:
         for answer in list(self._answers):
@@ -210,15 +228,7 @@ def run(collector: Collector, environment: dict[str, str], tmp_path: Path) -> Ru
             text=True,
             timeout=DEADLINE_S,
         )
-        # A process that says goodbye has said everything before.
-        joined = {e.pid for e in collector.events if e.type == "process_joined"}
-        if done.returncode >= 0 and joined:
-            collector.wait(
-                lambda: (
-                    joined
-                    <= {e.pid for e in collector.events if e.type == "process_left"}
-                )
-            )
+        collector.settle()
         return Finished(
             done.returncode, done.stdout, done.stderr, list(collector.events)
         )
