@@ -47,9 +47,13 @@ def new_run_folder() -> Path:
 
 
 def run_folders() -> list[Path]:
-    """All run directories, newest first."""
+    """All run directories, newest first. One without a manifest is being made."""
     try:
-        found = [entry for entry in runs_folder().iterdir() if entry.is_dir()]
+        found = [
+            entry
+            for entry in runs_folder().iterdir()
+            if (entry / manifest.FILE).is_file()
+        ]
     except FileNotFoundError:
         return []
     return sorted(found, key=lambda folder: folder.name, reverse=True)

@@ -15,7 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from support.runs import Trainwatch, console, facts, over, supervised, until
+from support.runs import (
+    Trainwatch,
+    console,
+    facts,
+    only_run,
+    over,
+    supervised,
+    until,
+)
 from trainwatch.runner import sockets
 
 PLAIN = [sys.executable, "-m", "trainwatch", "run", "--plain", "--"]
@@ -277,7 +285,7 @@ def test_killing_the_watcher_ends_nothing(trainwatch: Trainwatch) -> None:
         stdout=subprocess.PIPE,
         cwd=trainwatch.cwd,
     )
-    (folder,) = until(lambda: list((trainwatch.home / "runs").glob("*")), "the run")
+    folder = only_run(trainwatch.home)
     until(lambda: lines(folder) >= 3, "output")
     watcher.kill()
     watcher.communicate()
@@ -398,7 +406,7 @@ def test_ctrl_c_in_plain_mode_reaches_the_child(trainwatch: Trainwatch) -> None:
         text=True,
         cwd=trainwatch.cwd,
     )
-    (folder,) = until(lambda: list((trainwatch.home / "runs").glob("*")), "the run")
+    folder = only_run(trainwatch.home)
     until(lambda: b"up" in console(folder), "output")
     supervised(folder)
     watcher.send_signal(signal.SIGINT)

@@ -83,3 +83,10 @@ def over(folder: Path, within: float = DEADLINE_S) -> dict[str, Any]:
         "the end of the run",
         within,
     )
+
+
+def only_run(home: Path) -> Path:
+    """The folder of the one run that has been started."""
+    found = until(lambda: list((home / "runs").glob("*/run.json")), "the run")
+    folder: Path = found[0].parent
+    return folder
