@@ -188,12 +188,7 @@ class TrainwatchApp(App[Left]):
         self._show(message.view)
 
     def on_feed_lost(self, message: FeedLost) -> None:
-        self.notify(
-            message.error,
-            title="The run cannot be read",
-            severity="error",
-            markup=False,
-        )
+        self.note("attach", "failed", message.error)
 
     def _tick(self) -> None:
         """Let ages go on where no look at the run comes."""

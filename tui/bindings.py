@@ -75,6 +75,8 @@ RUN_KEYS = [
     RUNS,
 ]
 HANDS_KEYS = [ABORT, SNAPSHOT, STACK, TYPE, LEAVE, HELP, PALETTE]
+COMMANDS = (ABORT, SNAPSHOT, STACK, TYPE)
+"""Keys that mean nothing once the run is over."""
 LIST_KEYS = [DOWN, UP, FIRST, LAST]
 
 LONG = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainwatch.runner.text import duration
 from trainwatch.runner.view import RunView
+from trainwatch.tui.format import whole
 
 STALE_S = 30.0
 """Without any progress for this long, what a panel shows is greyed and dated."""
@@ -37,21 +37,19 @@ def face_of(view: RunView, has_data: bool, moves: bool = True) -> Face:
         moves: what it shows changes as the run goes on, and so grows old with it.
     """
     if not has_data:
-        return Face("empty", "ended" if view.state.over else "")
+        return Face("empty")
     if view.state.over:
-        return Face("ended", "ended")
+        return Face("ended", "ended" if moves else "")
     if not view.supervised:
-        return Face("stale", unsupervised(view))
+        return Face("stale", old(view))
     age = view.verdict.age_s
     quiet = age is not None and age > STALE_S and view.verdict.state in QUIET_VERDICTS
     if moves and quiet and age is not None:
-        return Face("stale", f"nothing new for {duration(round(age))}")
+        return Face("stale", f"{whole(age)} old")
     return Face("live")
 
 
-def unsupervised(view: RunView) -> str:
-    """Why nothing new can be known, and since when."""
+def old(view: RunView) -> str:
+    """How long ago the last event came."""
     last = view.state.last_event
-    if last is None:
-        return "not supervised"
-    return f"last heard {duration(round(max(0.0, view.now - last)))} ago"
+    return "never seen" if last is None else f"{whole(max(0.0, view.now - last))} old"

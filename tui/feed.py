@@ -57,14 +57,19 @@ class Follower:
     def _follow(self) -> None:
         feed: Feed | None = None
         shown: RunView | None = None
+        told = ""
         while not self._stopped.is_set():
             pause = RETRY_S
             try:
                 feed = feed or self._open_feed(self.folder)
                 view = feed.read()
             except Exception as error:  # whatever it is, the user sees it
-                self._tell(FeedLost(f"{type(error).__name__}: {error}"))
+                text = f"{type(error).__name__}: {error}"
+                if text != told:
+                    told = text
+                    self._tell(FeedLost(text))
             else:
+                told = ""
                 if shown is None or worth_showing(shown, view):
                     shown = view
                     self._tell(RunUpdated(view))

@@ -31,8 +31,7 @@ def safe(text: str) -> str:
 
 def elapsed(seconds: float) -> str:
     """A running clock: 761 -> "12:41", 4361 -> "1:12:41"."""
-    whole = max(0, int(seconds))
-    hours, rest = divmod(whole, 3600)
+    hours, rest = divmod(max(0, int(seconds)), 3600)
     minutes, seconds_ = divmod(rest, 60)
     if hours >= 48:
         return f"{hours // 24} d {hours % 24:02d}:{minutes:02d}"
@@ -41,21 +40,26 @@ def elapsed(seconds: float) -> str:
     return f"{minutes:02d}:{seconds_:02d}"
 
 
+def whole(seconds: float) -> str:
+    """A duration without fractions: 4.2 -> "4 s", 95 -> "1 min 35 s"."""
+    return f"{round(seconds)} s" if seconds < 59.5 else duration(round(seconds))
+
+
 def ago(seconds: float | None) -> str:
     """The age of a fact, in whole seconds: "now", "4 s ago"; "" if unknown."""
     if seconds is None:
         return ""
-    return "now" if seconds < 1.5 else f"{duration(round(seconds))} ago"
+    return "now" if seconds < 1.5 else f"{whole(seconds)} ago"
 
 
 def roughly(seconds: float) -> str:
     """An age in one unit: 40 -> "40 s", 700 -> "11 min", 90000 -> "25 h"."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole // 3600} h" if whole < 172_800 else f"{whole // 86_400} d"
+    count = max(0, int(seconds))
+    if count < 60:
+        return f"{count} s"
+    if count < 3600:
+        return f"{count // 60} min"
+    return f"{count // 3600} h" if count < 172_800 else f"{count // 86_400} d"
 
 
 def number(value: float | None) -> str:

@@ -8,10 +8,9 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from trainwatch.runner.state import Command, RunState
-from trainwatch.runner.text import duration
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face
-from trainwatch.tui.format import ago, safe, spread
+from trainwatch.tui.format import ago, safe, spread, whole
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import CALM, MUTED, OUTCOME_MARKS, UNKNOWN_MARK
 
@@ -83,7 +82,7 @@ class CommandLine(Panel):
             return []
         if command.outcome is None:
             glyph, style, word = "◔", CALM, "under way"
-            age = f"for {duration(round(max(0.0, view.now - command.asked)))}"
+            age = f"for {whole(max(0.0, view.now - command.asked))}"
         else:
             glyph, style = OUTCOME_MARKS.get(command.outcome, UNKNOWN_MARK)
             word = safe(command.outcome)

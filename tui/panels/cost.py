@@ -48,7 +48,9 @@ class CostLine(Panel):
             return [Content.styled(text, MUTED)]
         lead = view.state.lead
         cost = lead.step_cost_s if lead else None
-        per_step = "not measured yet" if cost is None else f"{duration(cost)} a step"
+        per_step = "trainwatch's own cost is not measured yet"
+        if cost is not None:
+            per_step = f"trainwatch costs this run {duration(cost)} a step"
         dropped = sum(p.dropped for p in armed)
         connected = sum(p.left is None for p in armed)
         probes = "probe" if connected == 1 else "probes"
@@ -59,7 +61,7 @@ class CostLine(Panel):
         )
         tail = ended if view.state.over else f"{connected} {probes} connected"
         parts = [
-            Content.styled(f"trainwatch costs this run {per_step}", MUTED),
+            Content.styled(per_step, MUTED),
             Content.styled(f"{dropped:,} events dropped", WARN if dropped else MUTED),
             Content.styled(tail, MUTED),
         ]
@@ -70,4 +72,6 @@ class CostLine(Panel):
             lost = f"{view.state.host.console_lost:,} console bytes lost"
             parts.append(Content.styled(lost, WARN))
         line = Content.styled(" · ", MUTED).join(parts)
-        return [line if line.cell_length <= width else line[len("trainwatch ") :]]
+        if line.cell_length > width and cost is not None:
+            line = line[len("trainwatch ") :]
+        return [line]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from textual.content import Content
 
 from trainwatch.runner.state import SEVERITIES, Finding, RunState
-from trainwatch.runner.text import duration
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face
-from trainwatch.tui.format import safe, spread
+from trainwatch.tui.format import safe, spread, whole
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import MUTED, SEVERITY_MARKS, UNKNOWN_MARK
 
@@ -54,7 +53,7 @@ class FindingsPanel(Panel):
         found = standing(view.state)
         for finding in found[:SHOWN]:
             glyph, style = SEVERITY_MARKS.get(finding.severity, UNKNOWN_MARK)
-            since = duration(round(max(0.0, view.now - finding.since)))
+            since = whole(max(0.0, view.now - finding.since))
             lines.append(
                 spread(
                     Content.assemble(

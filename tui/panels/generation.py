@@ -7,7 +7,8 @@ from textual.content import Content
 from trainwatch.runner.state import Generation, Process
 from trainwatch.runner.text import duration
 from trainwatch.runner.view import RunView
-from trainwatch.tui.format import rate, spread
+from trainwatch.tui.faces import Face, face_of
+from trainwatch.tui.format import ABSENT, rate, spread
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import CALM, MUTED, STRONG, WARN
 from trainwatch.tui.widgets.bar import bar
@@ -31,6 +32,11 @@ class GenerationPanel(Panel):
         lead = view.state.lead
         return lead and (lead.generations, lead.generation_count)
 
+    def face(self, view: RunView) -> Face:
+        lead = view.state.lead
+        runs = bool(lead and lead.generations and not lead.generations[-1].done)
+        return face_of(view, self.has_data(view), runs)
+
     def title(self, view: RunView) -> Content:
         title = super().title(view)
         lead = view.state.lead
@@ -50,11 +56,16 @@ class GenerationPanel(Panel):
             return []
         until = view.now if not view.state.over else (view.state.run.ended or view.now)
         last = lead.generations[-1]
-        return [
+        lines = [
             first_token(last, lead, until, width),
             tokens_line(last, lead, width),
-            end_line(last, lead, until, width),
+            end_line(last, lead, width),
         ]
+        before = lead.generations[-2::-1]
+        if height > 4 and before:
+            lines.append(Content.styled("before", MUTED))
+            lines += [brief(generation, width) for generation in before[: height - 4]]
+        return lines
 
 
 def first_token(last: Generation, lead: Process, until: float, width: int) -> Content:
@@ -106,7 +117,7 @@ def tokens_line(last: Generation, lead: Process, width: int) -> Content:
     return Content("  ").join([Content(head), line, Content(tail)])
 
 
-def end_line(last: Generation, lead: Process, until: float, width: int) -> Content:
+def end_line(last: Generation, lead: Process, width: int) -> Content:
     """Second token, and when it will end or how it ended."""
     second = ""
     if last.second_token_s is not None:
@@ -127,3 +138,17 @@ def end_line(last: Generation, lead: Process, until: float, width: int) -> Conte
             left = max(0, last.max_new_tokens - last.tokens) / per_s
             end = f"ends in at most {duration(round(left))}"
     return spread(Content.styled(second, MUTED), Content(end), width)
+
+
+def brief(generation: Generation, width: int) -> Content:
+    """An earlier generation in one line."""
+    where = f"step {generation.step:,}" if generation.step is not None else "no step"
+    first = duration(generation.ttft_s) if generation.ttft_s is not None else ABSENT
+    return spread(
+        Content.styled(where, MUTED),
+        Content(
+            f"first token {first} · {generation.tokens:,} tokens"
+            f" · {rate(generation.tokens_per_s)} tokens/s"
+        ),
+        width,
+    )

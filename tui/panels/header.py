@@ -9,7 +9,7 @@ from textual.content import Content
 
 from trainwatch.runner.state import Process, RunState
 from trainwatch.runner.text import duration
-from trainwatch.runner.view import RunView
+from trainwatch.runner.view import NOTHING, RunView
 from trainwatch.tui.faces import Face
 from trainwatch.tui.format import elapsed, safe, spread
 from trainwatch.tui.panels.pace import left_s, stepped_long_ago
@@ -40,6 +40,7 @@ class Header(Panel):
     def facts(self, view: RunView) -> object:
         lead = view.state.lead
         return (
+            view is NOTHING,
             view.state.run,
             view.verdict.state,
             view.caught_up,
@@ -62,7 +63,9 @@ def whereabouts(view: RunView, width: int) -> Content:
     """State, time and step, separated by spaces."""
     state, lead = view.state, view.state.lead
     glyph, style = VERDICT_MARKS.get(view.verdict.state, UNKNOWN_MARK)
-    parts = [Content.styled(f"{glyph} {view.verdict.state}", f"bold {style}")]
+    parts: list[Content] = []
+    if view is not NOTHING:
+        parts.append(Content.styled(f"{glyph} {view.verdict.state}", f"bold {style}"))
     if not view.caught_up:
         parts.append(Content.styled("reading the log", MUTED))
     if state.run.started is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from trainwatch.runner.view import RunView
-from trainwatch.tui.faces import Face, unsupervised
+from trainwatch.runner.view import NOTHING, RunView
+from trainwatch.tui.faces import Face, old
 from trainwatch.tui.format import ago, safe, spread
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import MUTED, UNKNOWN_MARK, VERDICT_MARKS, WARN
@@ -31,6 +31,7 @@ class Headline(Panel):
 
     def facts(self, view: RunView) -> object:
         return (
+            view is NOTHING,
             view.verdict.state,
             view.verdict.evidence_status,
             view.supervised,
@@ -39,6 +40,8 @@ class Headline(Panel):
         )
 
     def lines(self, view: RunView, width: int, height: int) -> list[Content]:
+        if view is NOTHING:
+            return [Content.styled("reading the run …", MUTED)]
         verdict = view.verdict
         glyph, style = VERDICT_MARKS.get(verdict.state, UNKNOWN_MARK)
         word = f"{glyph} {verdict.state.upper()}".ljust(WORD_WIDTH)
@@ -47,7 +50,7 @@ class Headline(Panel):
         notes = Content.styled(second, MUTED)
         right = Content("")
         if not view.supervised and not view.state.over:
-            right = Content.styled(f"not supervised, {unsupervised(view)}", WARN)
+            right = Content.styled(f"no supervisor · {old(view)}", WARN)
         elif verdict.evidence_status not in (None, "established"):
             right = Content.styled(f"evidence: {verdict.evidence_status}", MUTED)
         return [

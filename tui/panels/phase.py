@@ -53,7 +53,7 @@ class PhasePanel(Panel):
         if lead is None:
             return []
         over = view.state.over or lead.left is not None
-        until = lead.phase.seen if over else view.now
+        until = view.now if view.supervised and not over else lead.phase.seen
         short = height < 9
         lines = [
             running(lead, until, width, over),
@@ -83,8 +83,13 @@ def running(lead: Process, until: float, width: int, over: bool) -> Content:
             max(0.0, until - (lead.steps.last_ended or until)),
         )
     name = "stepping" if between_looks else phase.name
-    label = f"{'ended in ' if over else ''}{name}"
-    head = Content.assemble((label, STRONG), "  ", duration(age))
+    head = Content.assemble((name, STRONG), "  ", duration(age))
+    if over and name == "end":
+        head = Content.styled("ended", STRONG)
+    elif over:
+        head = Content.assemble(
+            (f"ended in {name}", STRONG), f", {duration(age)} into it"
+        )
     counters = moving(phase)
     if counters:
         head = Content.assemble(head, "  ", (counters, MUTED))
@@ -127,7 +132,7 @@ def stepping(lead: Process, width: int, now: float, over: bool) -> Content:
     """The step, the micro-step and the pace."""
     if lead.training is None and not lead.steps.count:
         return Content.styled("no step yet", MUTED)
-    parts = [f"{lead.steps.count:,} done"]
+    parts = [f"{lead.steps.count:,} done" if lead.steps.count else "no step done"]
     accumulation = lead.training.accumulation if lead.training else None
     micro = lead.phase.micro_step
     if micro is not None and accumulation and accumulation > 1 and not over:

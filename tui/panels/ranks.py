@@ -8,7 +8,7 @@ from trainwatch.runner.state import Process
 from trainwatch.runner.text import duration, size
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face, face_of
-from trainwatch.tui.format import ABSENT, fit, safe
+from trainwatch.tui.format import ABSENT, fit, roughly, safe
 from trainwatch.tui.panels.memory import held
 from trainwatch.tui.panels.pace import usual_step_s
 from trainwatch.tui.panels.panel import Panel
@@ -16,12 +16,12 @@ from trainwatch.tui.theme import BAD, MUTED, STRONG, WARN
 
 COLUMNS = (
     ("rank", 6),
-    ("phase", 12),
-    ("for", 11),
+    ("phase", 11),
+    ("for", 12),
     ("step", 8),
-    ("a step", 9),
-    ("memory", 10),
-    ("last progress", 15),
+    ("a step", 8),
+    ("memory", 9),
+    ("moved", 12),
 )
 MOST = 6
 
@@ -101,7 +101,7 @@ def rank_line(process: Process, view: RunView, front: int) -> Content:
         ABSENT if process.step is None else f"{process.step:,}",
         ABSENT if usual_step_s(process) is None else duration(usual_step_s(process)),
         size(held(process.memory)[1]) if held(process.memory)[1] else ABSENT,
-        ABSENT if seen is None else f"{duration(round(max(0.0, until - seen)))} ago",
+        ABSENT if seen is None else f"{roughly(until - seen)} ago",
     )
     cells = [
         fit(Content.styled(text, STRONG if name == "rank" else ""), width)

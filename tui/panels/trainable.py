@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.content import Content
 
 from trainwatch.runner.state import Ledger, Process
 from trainwatch.runner.text import size
 from trainwatch.runner.view import RunView
-from trainwatch.tui.format import safe, spread
+from trainwatch.tui.format import pair, safe, spread
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import MUTED, STRONG
 
@@ -34,7 +36,7 @@ class TrainablePanel(Panel):
         trainable = lead.trainable
         percent = trainable.percent
         share = "of an unknown number" if percent is None else f"{percent:.3g} %"
-        return [
+        lines = [
             spread(
                 Content(f"{trainable.parameters:,} of {trainable.total:,} parameters"),
                 Content.styled(share, STRONG),
@@ -43,6 +45,13 @@ class TrainablePanel(Panel):
             bill(lead.ledger, width),
             who(lead, width),
         ]
+        if height > 5:
+            for heading, counts in (
+                ("parameters by type", trainable.dtypes),
+                ("parameters by device", trainable.devices),
+            ):
+                lines += [Content.styled(heading, MUTED), *census(counts, width)]
+        return lines
 
 
 def bill(ledger: Ledger, width: int) -> Content:
@@ -58,12 +67,20 @@ def bill(ledger: Ledger, width: int) -> Content:
         missing = ", ".join(name for name, value in parts if value is None)
         return Content.styled(f"bill not complete: {missing} not measured", MUTED)
     total = sum(value for _, value in parts if value is not None)
-    text = " + ".join(f"{name} {size(value)}" for name, value in parts)
-    if len(text) + 12 > width:
-        text = "weights + gradients + optimizer"
+    scale = next((s for s in (10**9, 10**6, 10**3) if total >= s), 1)
+    text = " + ".join(f"{name} {(value or 0) / scale:.3g}" for name, value in parts)
     return spread(
         Content.styled(text, MUTED), Content.styled(f"= {size(total)}", STRONG), width
     )
+
+
+def census(counts: Mapping[str, int], width: int) -> list[Content]:
+    """How many parameters there are of each kind, the largest first."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return [
+        pair(f"  {safe(name.removeprefix('torch.'))}", f"{count:,}", width)
+        for name, count in ordered
+    ]
 
 
 def who(lead: Process, width: int) -> Content:

@@ -45,8 +45,15 @@ def counts_line(found: dict[str, int], width: int) -> Content:
         line = Content(gap).join(parts)
         if line.cell_length <= width:
             return line
-    present = [part for part, s in zip(parts, SHOWN, strict=True) if found.get(s)]
-    return Content("  ").join(present)
+    present = [(part, s) for part, s in zip(parts, SHOWN, strict=True) if found.get(s)]
+    line = Content("  ").join(part for part, _ in present)
+    if line.cell_length <= width:
+        return line
+    # Words for what matters, marks for the rest.
+    return Content("  ").join(
+        part if place < 2 else part[: -len(s) - 1]
+        for place, (part, s) in enumerate(present)
+    )
 
 
 def warning_line(warning: TriagedWarning, width: int) -> Content:
@@ -66,6 +73,7 @@ class WarningsPanel(Panel):
     PROMISE = "None so far. Each is named once, with how often, why and what to do."
     MISSED = "There were no warnings."
     MOVES = False
+    GROWS = True
 
     def has_data(self, view: RunView) -> bool:
         return bool(view.state.warnings)

@@ -31,6 +31,8 @@ class Bound(Screen[None]):
 
     view: reactive[RunView] = reactive(NOTHING, repaint=False, init=False)
     """The run to show."""
+    over: reactive[bool] = reactive(False, repaint=False)
+    """The run has ended, so there is nothing to command."""
     asked: reactive[Asked | None] = reactive(None, repaint=False, init=False)
     """The last command of this app."""
 
@@ -43,8 +45,11 @@ class Bound(Screen[None]):
         yield from self.body()
         yield CommandLine().data_bind(Bound.view, Bound.asked)
         yield Prompt()
-        yield KeyLine(self.KEYS)
+        yield KeyLine(self.KEYS).data_bind(Bound.over)
         yield CostLine().data_bind(Bound.view)
+
+    def compute_over(self) -> bool:
+        return self.view.state.over
 
     def body(self) -> Iterable[Widget]:
         """What stands between the header and the keys."""
@@ -72,27 +77,34 @@ class Bound(Screen[None]):
     def action_abort(self) -> None:
         from trainwatch.tui.screens.confirm import ConfirmScreen
 
-        if self.view.state.over:
-            self.watcher.note("abort", "refused", "the run is over")
+        if self._over("abort"):
             return
         self.app.push_screen(ConfirmScreen(self.view), self._abort)
+
+    def _over(self, command: str) -> bool:
+        """True, and said so, when the run has ended and takes no commands."""
+        if self.view.state.over:
+            self.watcher.note(command, "refused", "the run is over")
+        return self.view.state.over
 
     def _abort(self, how: str | None) -> None:
         if how is not None:
             self.watcher.abort(how)
 
     def action_snapshot(self) -> None:
-        self.watcher.snapshot()
+        if not self._over("snapshot"):
+            self.watcher.snapshot()
 
     def action_stack(self) -> None:
+        if self._over("stack"):
+            return
         from trainwatch.tui.screens.stack import StackScreen
 
         self.watcher.stack()
         self.app.push_screen(StackScreen())
 
     def action_type(self) -> None:
-        if self.view.state.over:
-            self.watcher.note("type", "refused", "the run is over")
+        if self._over("type"):
             return
         self.query_one(Prompt).ask(
             "type", "to the program", "a line, enter sends it, esc leaves"

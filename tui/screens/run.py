@@ -33,9 +33,17 @@ class RunScreen(Bound):
     def body(self) -> Iterable[Widget]:
         view = Bound.view
         yield Headline().data_bind(view)
-        yield FindingsPanel().data_bind(view)
-        yield RanksPanel().data_bind(view)
-        yield Container(
+        yield Vertical(
+            FindingsPanel().data_bind(view),
+            RanksPanel().data_bind(view),
+            self._panels(),
+            ConsolePanel().data_bind(view),
+            id="body",
+        )
+
+    def _panels(self) -> Widget:
+        view = Bound.view
+        return Container(
             Vertical(
                 PhasePanel().data_bind(view),
                 GenerationPanel().data_bind(view),
@@ -51,7 +59,6 @@ class RunScreen(Bound):
             ),
             id="panels",
         )
-        yield ConsolePanel().data_bind(view)
 
     def watch_view(self, view: RunView) -> None:
         lead = view.state.lead

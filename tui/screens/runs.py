@@ -114,7 +114,7 @@ class RunsScreen(Screen[None]):
         self._runs: tuple[RunSummary, ...] = ()
         self._reading = False
         self._error = ""
-        self._listed = False
+        self.listed = False
 
     @property
     def watcher(self) -> TrainwatchApp:
@@ -159,7 +159,7 @@ class RunsScreen(Screen[None]):
 
     def on_runs_listed(self, message: RunsListed) -> None:
         self._reading = False
-        self._listed = True
+        self.listed = True
         self._error = message.error
         if not message.error:
             self._runs = message.runs
@@ -184,7 +184,7 @@ class RunsScreen(Screen[None]):
         self.query_one("#bar", Static).update(
             Content.assemble(("trainwatch", STRONG), (text, MUTED))
         )
-        self.query_one("#empty").display = self._listed and not self._runs
+        self.query_one("#empty").display = self.listed and not self._runs
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.binding import Binding
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widget import Widget
 
-from trainwatch.tui.bindings import LONG, SPARE, shown_key
+from trainwatch.tui.bindings import COMMANDS, LONG, SPARE, shown_key
 from trainwatch.tui.theme import CALM, MUTED
 
 
-def keyline(bindings: Sequence[Binding], width: int) -> Content:
+def keyline(
+    bindings: Sequence[Binding], width: int, long: Mapping[str, str] = LONG
+) -> Content:
     """The keys and their words; fewer where it is narrow, never cut in a word."""
     shown = [b for b in bindings if b.show]
-    tries = [(LONG, "  "), ({}, "  "), ({}, " ")]
-    for long, gap in tries:
-        line = _line(shown, long, gap)
+    nothing: Mapping[str, str] = {}
+    for words, gap in ((long, "  "), (nothing, "  "), (nothing, " ")):
+        line = _line(shown, words, gap)
         if line.cell_length <= width:
             return line
     for word in SPARE:
@@ -28,7 +31,7 @@ def keyline(bindings: Sequence[Binding], width: int) -> Content:
     return line.truncate(width)
 
 
-def _line(bindings: Sequence[Binding], long: dict[str, str], gap: str) -> Content:
+def _line(bindings: Sequence[Binding], long: Mapping[str, str], gap: str) -> Content:
     parts = [
         Content.assemble(
             (shown_key(b), f"bold {CALM}"),
@@ -51,9 +54,15 @@ class KeyLine(Widget):
     }
     """
 
+    over: reactive[bool] = reactive(False)
+    """The run has ended: keys that command it are left out."""
+
     def __init__(self, bindings: Sequence[Binding]) -> None:
         super().__init__()
         self._keys = tuple(bindings)
 
     def render(self) -> Content:
-        return keyline(self._keys, self.content_size.width)
+        width = self.content_size.width
+        if not self.over:
+            return keyline(self._keys, width)
+        return keyline([b for b in self._keys if b not in COMMANDS], width, {})

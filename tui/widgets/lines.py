@@ -67,20 +67,25 @@ class Lines(ScrollView, can_focus=True):
         if self.needle:
             self._find()
         if self.follow:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.place(self.max_scroll_y)
         elif moved:
-            self.scroll_to(y=self.scroll_y - moved, animate=False, immediate=True)
+            self.place(self.scroll_y - moved)
         self.refresh()
 
     # --- moving ---
 
+    def place(self, y: float) -> None:
+        """Put line `y` at the top, as far as there are lines below it."""
+        self.scroll_target_y = self.scroll_y = round(y)
+        self.refresh()
+
     def action_top(self) -> None:
         self.follow = False
-        self.scroll_home(animate=False)
+        self.place(0)
 
     def action_bottom(self) -> None:
         self.follow = True
-        self.scroll_end(animate=False, x_axis=False)
+        self.place(self.max_scroll_y)
 
     def action_scroll_down(self) -> None:
         self.scroll_down(animate=False)
@@ -127,7 +132,7 @@ class Lines(ScrollView, can_focus=True):
         if self.here is not None:
             self.follow = False
             y = self.found[self.here] - self.size.height // 2
-            self.scroll_to(y=y, animate=False, immediate=True)
+            self.place(y)
         self.refresh()
 
     # --- drawing ---
