@@ -166,7 +166,7 @@ class Keeper:
         except OSError:
             # A full disk must not stop the child: drain on, count what is lost.
             self.lost += len(data)
-            self._tell({"lost": self.lost})
+            self.tell({"lost": self.lost})
         return True
 
     def _mark(self) -> None:
@@ -182,7 +182,7 @@ class Keeper:
         try:
             os.write(self._index, line.encode())
         except OSError:
-            self._tell({"lost": self.lost})
+            self.tell({"lost": self.lost})
 
     def _child_ended(self) -> bool:
         assert self.child is not None
@@ -220,7 +220,8 @@ class Keeper:
         except OSError:
             return False
 
-    def _tell(self, message: dict[str, int]) -> None:
+    def tell(self, message: dict[str, int]) -> None:
+        """Send a message to the supervisor, if there is one."""
         if self.link is None:
             return
         try:
@@ -258,9 +259,8 @@ class Keeper:
                     *process_words("trainwatch.runner.supervisor"),
                     os.fspath(self.folder),
                     ",".join(str(fd) for fd in fds),
-                    "--keeper",
                     str(os.getpid()),
-                    "--takeover",
+                    str(self.child or 0),
                     "the supervisor had ended",
                 ],
                 pass_fds=fds,
@@ -278,7 +278,7 @@ class Keeper:
         if self.link is None:
             self.link = self._restart_supervisor()
         if self.link is not None:
-            self._tell({"ended": 1})
+            self.tell({"ended": 1})
             self.link.close()
         for descriptor in (self._log, self._index):
             if descriptor is not None:

@@ -19,7 +19,6 @@ import struct
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -212,7 +211,7 @@ def _spawn(
             "trainwatch.runner.supervisor",
             folder,
             fds=(master, listeners[0].fileno(), listeners[1].fileno(), link.fileno()),
-            words=("--keeper", str(keeper)),
+            words=(str(keeper), "0", ""),
         )
     os.waitpid(between, 0)
     for descriptor in (master, slave, report_to):
@@ -228,9 +227,6 @@ def _spawn(
         reason = os.strerror(result["errno"])
         code = 127 if result["errno"] == errno.ENOENT else 126
         raise LaunchError(f"{argv[0]}: {reason}", code)
-    facts = manifest.read(folder)
-    if facts.child is None:
-        manifest.write(folder, replace(facts, status="running", child=result["child"]))
 
 
 def _detach(report_from: int, folder: Path) -> None:
@@ -259,6 +255,7 @@ def _keep(
             os._exit(0)
         os.write(report_to, json.dumps({"child": child}).encode())
         os.close(report_to)
+        keeper.tell({"child": child})
         keeper.run()
         code = 0
     except BaseException:

@@ -45,6 +45,7 @@ from trainwatch.runner.triage.book import Book
 from trainwatch.runner.truth import exit_status, start_time
 
 TICK_S = 0.1
+START_S = 15.0
 HOST_S = 1.0
 HOST_TELL_S = 10.0
 CHECKPOINTS_S = 0.5
@@ -67,6 +68,7 @@ class Supervisor:
         control: the listening control socket.
         link: a socket pair to the keeper; its closing means it ended.
         keeper: the keeper's pid.
+        child: the child's pid; 0 where the keeper will tell it.
         takeover: why this supervisor follows another one; "" for the first.
     """
 
@@ -78,6 +80,7 @@ class Supervisor:
         control: socket.socket,
         link: socket.socket,
         keeper: int,
+        child: int = 0,
         takeover: str = "",
     ) -> None:
         self.folder = folder
@@ -91,7 +94,7 @@ class Supervisor:
         self._keeper_process: subprocess.Popen[bytes] | None = None
         self.log = EventLog(folder)
         self.facts = manifest.read(folder)
-        self.child = self.facts.child or 0
+        self.child = child
         self._selector = selectors.DefaultSelector()
         self.receiver = Receiver(events, self._selector)
         self._selector.register(control, selectors.EVENT_READ, self)
@@ -115,15 +118,20 @@ class Supervisor:
     def state(self) -> RunState:
         return self.log.state
 
-    def emit(self, body: ev.Body, pid: int | None = None) -> None:
-        """Append an event of our own, or one told on behalf of process `pid`."""
+    def emit(
+        self, body: ev.Body, pid: int | None = None, at: float | None = None
+    ) -> None:
+        """
+        Append an event of our own, or one told on behalf of process `pid`, that
+        happened now or `at` (wall clock).
+        """
         self._seq += 1
         process = self.state.processes.get(pid) if pid is not None else None
         self.log.append(
             [
                 ev.of(
                     body,
-                    time=time.time(),
+                    time=time.time() if at is None else at,
                     mono=time.monotonic(),
                     pid=os.getpid() if pid is None else pid,
                     rank=process.rank if process else None,
@@ -153,7 +161,10 @@ class Supervisor:
         if not self.state.run.id:
             facts = self.facts
             self.emit(
-                ev.RunStarted(facts.id, facts.name, facts.argv, facts.cwd, facts.probes)
+                ev.RunStarted(
+                    facts.id, facts.name, facts.argv, facts.cwd, facts.probes
+                ),
+                at=facts.started,
             )
         if self.state.run.child is None:
             self.emit(ev.ChildSpawned(self.child))
@@ -180,14 +191,14 @@ class Supervisor:
         self.log.flush()
 
     def _await_child(self) -> None:
-        """The launcher writes the child's pid down once it runs."""
-        deadline = time.monotonic() + 10
-        while not self.child and time.monotonic() < deadline:
-            time.sleep(0.01)
-            self.facts = manifest.read(self.folder)
-            self.child = self.facts.child or 0
-        if not self.child:
-            raise RefusedError("the command never started")
+        """The keeper says which process is the child, once it runs."""
+        deadline = time.monotonic() + START_S
+        while not self.child:
+            if self._link is None or time.monotonic() > deadline:
+                raise RefusedError("the command never started")
+            for _ in self._selector.select(TICK_S):
+                self._hear_keeper(self._link)
+                break
 
     def _tick(self, mono: float) -> None:
         self._notice_end(mono)
@@ -388,6 +399,7 @@ class Supervisor:
             *lines, self._link_buffer = (self._link_buffer + data).split(b"\n")
             for line in lines:
                 message = json.loads(line)
+                self.child = message.get("child", self.child)
                 self._console_lost = message.get("lost", self._console_lost)
             return
         self._selector.unregister(link)
@@ -544,9 +556,8 @@ def _adopted_exit(child: int) -> int | None:
 
 
 def main() -> None:
-    """FOLDER FDS --keeper PID [--takeover WHY]; FDS are terminal, events, control,
-    link."""
-    folder, fds, _, keeper, *rest = sys.argv[1:]
+    """FOLDER FDS KEEPER CHILD WHY; FDS are terminal, events, control, link."""
+    folder, fds, keeper, child, takeover = sys.argv[1:]
     terminal, events, control, link = (int(fd) for fd in fds.split(","))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -560,5 +571,6 @@ def main() -> None:
         socket.socket(fileno=control),
         link_socket,
         int(keeper),
-        rest[1] if rest else "",
+        int(child),
+        takeover,
     ).run()
