@@ -84,18 +84,22 @@ def around(
     function: Callable[..., Any],
     before: Callable[[Any, Any], Any],
     after: Callable[[Any, Any, Optional[BaseException]], None],
+    unless: Callable[[], bool] = bool,
 ) -> Callable[..., Any]:
     """
     `function` with `before(args, kwargs)` and `after(token, result, error)`.
 
     `before` returns a token, or None for "not this call"; both are guarded by
-    the caller. Arguments, result and exceptions pass through untouched.
+    the caller. Arguments, result and exceptions pass through untouched. While
+    `unless()` is true (a compiler is reading), there is nothing around it.
     """
     if getattr(function, "_trainwatch", False):
         return function
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if unless():
+            return function(*args, **kwargs)
         token = before(args, kwargs)
         if token is None:
             return function(*args, **kwargs)
@@ -116,10 +120,11 @@ def wrap(
     name: str,
     before: Callable[[Any, Any], Any],
     after: Callable[[Any, Any, Optional[BaseException]], None],
+    unless: Callable[[], bool] = bool,
 ) -> bool:
     """Put `around` on `owner.name`; False where there is no such thing."""
     function = getattr(owner, name, None)
     if function is None:
         return False
-    setattr(owner, name, around(function, before, after))
+    setattr(owner, name, around(function, before, after, unless))
     return True

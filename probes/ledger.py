@@ -78,13 +78,22 @@ def layout(optimizer: Any) -> List[int]:
 def measure(
     step: int, models: List[Any], optimizer: Any, gradients: Optional[int]
 ) -> LedgerMeasured:
-    """The ledger after `step`; `gradients` was measured before the step."""
+    """
+    The ledger after `step`; `gradients` was measured before the step.
+
+    The first of `models` is the one that is trained. In the others (a reference
+    model) only what `optimizer` holds is trainable, whatever it requires.
+    """
     began = time.perf_counter()
     seen: Set[int] = set()
     trainable, frozen = Storages(seen), Storages(seen)
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     for model in models:
         for _, parameter in model.named_parameters():
-            into = trainable if parameter.requires_grad else frozen
+            trained = parameter.requires_grad and (
+                model is models[0] or id(parameter) in held
+            )
+            into = trainable if trained else frozen
             for tensor in tensors_of(parameter):
                 into.add(tensor)
         for _, buffer in model.named_buffers():

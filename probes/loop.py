@@ -34,6 +34,7 @@ class Loop:
         self.process = process
         self.timeline = timeline
         self.torch = torch
+        self.is_compiling: Callable[[], bool] = torch.compiler.is_compiling
         self.trainers = 0
         """Calls of a trainer's `train` that are under way: it says when a step
         ends, not the optimizer."""
@@ -177,8 +178,12 @@ class Loop:
     def optimizer_created(self, args: Any, kwargs: Any) -> None:
         self.discover()
 
-    @guarded("loop")
     def optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not self.is_compiling():
+            self._optimizer_begins(optimizer, args, kwargs)
+
+    @guarded("loop")
+    def _optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         key = id(optimizer)
         depth = self._depths.get(key, 0) + 1
         self._depths[key] = depth
@@ -201,6 +206,8 @@ class Loop:
         self._spans[key] = self.timeline.enter("optimizer")
 
     def optimizer_ended(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self.is_compiling():
+            return
         self._optimizer_ends(optimizer)
         if self._stop:
             self._stop = False
@@ -346,7 +353,7 @@ def _token_count(args: Any, kwargs: Any) -> int:
 
 
 def _root_call(loop: Loop, original: Any) -> Any:
-    is_compiling = loop.torch.compiler.is_compiling
+    is_compiling = loop.is_compiling
 
     @functools.wraps(original)
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -368,7 +375,7 @@ def _root_call(loop: Loop, original: Any) -> Any:
 
 
 def _discovering_call(loop: Loop, original: Any) -> Any:
-    is_compiling = loop.torch.compiler.is_compiling
+    is_compiling = loop.is_compiling
     is_grad_enabled = loop.torch.is_grad_enabled
     inside = threading.local()
 
@@ -404,10 +411,13 @@ def install(process: Process, module: Any) -> None:
     torch = module
     loop = process.loop = Loop(process, process.timeline, torch)
     process.endings.append(loop.end)
-    wrap(torch.autograd, "backward", loop.backward_begins, loop.backward_ends)
+    compiling = loop.is_compiling
+    wrap(
+        torch.autograd, "backward", loop.backward_begins, loop.backward_ends, compiling
+    )
     clip = sys.modules["torch.nn.utils.clip_grad"]
     for name in ("clip_grad_norm_", "clip_grad_value_"):
-        if wrap(clip, name, loop.clip_begins, loop.phase_ends):
+        if wrap(clip, name, loop.clip_begins, loop.phase_ends, compiling):
             setattr(torch.nn.utils, name, getattr(clip, name))
     iterator = sys.modules["torch.utils.data.dataloader"]._BaseDataLoaderIter
     wrap(iterator, "__next__", loop.fetch_begins, loop.phase_ends)

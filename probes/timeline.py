@@ -58,7 +58,8 @@ class Span:
         self.total = total
         self.part = ""
         self.part_began = began
-        self.parts: Dict[str, float] = {}
+        self.parts: Dict[str, Tuple[float, float]] = {}
+        """Part -> (when it began first, its seconds)."""
 
 
 class Steps:
@@ -419,10 +420,8 @@ class Timeline:
             return
         self.flush()
         step = None if self.step < 0 else self.step
-        for name, seconds in span.parts.items():
-            self._emit(
-                PhaseEnded(name, round(seconds, 6), span.began, step, failed=failed)
-            )
+        for name, (began, seconds) in span.parts.items():
+            self._emit(PhaseEnded(name, round(seconds, 6), began, step, failed=failed))
         self._emit(
             PhaseEnded(
                 phase=phase,
@@ -438,8 +437,8 @@ class Timeline:
 
     def _end_part(self, span: Span, now: float) -> None:
         if span.part:
-            spent = now - span.part_began
-            span.parts[span.part] = span.parts.get(span.part, 0.0) + spent
+            began, seconds = span.parts.get(span.part, (span.part_began, 0.0))
+            span.parts[span.part] = (began, seconds + now - span.part_began)
             span.part = ""
 
     def _name(self) -> str:

@@ -220,6 +220,9 @@ def _training_began(
     state: RunState, event: ev.Event, body: ev.TrainingBegan
 ) -> RunState:
     known = _get(state, event).training or Training()
+    if known.began == event.time:
+        # Told again to a new supervisor: the steps since then stay counted.
+        return state
     return _process(
         state,
         event.pid,

@@ -75,13 +75,13 @@ class Collector:
             thread.join(5)
         shutil.rmtree(self._short)
 
-    def when(self, kind: str, request: dict[str, Any], **fields: Any) -> None:
-        """Answer the first event of `kind` with these fields by `request`."""
+    def when(
+        self, kind: str, request: dict[str, Any], *, rank: int | None = None
+    ) -> None:
+        """Answer the first event of `kind` (from `rank`) by `request`."""
 
         def fits(event: ev.Event) -> bool:
-            return event.type == kind and all(
-                getattr(event.body, name) == value for name, value in fields.items()
-            )
+            return event.type == kind and event.rank == rank
 
         self._answers.append((fits, lambda event: request))
 

@@ -151,7 +151,7 @@ def test_a_training_that_ended_is_not_begun_again(
 def test_requests_come_down_the_same_line(
     line: Connection, collector: Any, requests: list[Any]
 ) -> None:
-    collector.when("process_joined", {"request": "stop", "id": "7"})
+    collector.when("process_joined", {"request": "stop", "id": "7"}, rank=3)
     line.start()
     until(lambda: requests)
     assert requests == [{"request": "stop", "id": "7"}]

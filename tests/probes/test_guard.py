@@ -82,6 +82,15 @@ def test_around_passes_everything_through() -> None:
     assert guard.around(wrapped, before, print) is wrapped
 
 
+def test_nothing_is_around_while_a_compiler_reads() -> None:
+    seen: list[Any] = []
+    wrapped = guard.around(
+        lambda: 7, lambda *given: seen.append(given), print, unless=lambda: True
+    )
+    assert wrapped() == 7
+    assert seen == []
+
+
 def test_a_function_runs_when_its_probe_is_off(
     failures: list[tuple[str, str]],
 ) -> None:

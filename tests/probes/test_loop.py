@@ -155,8 +155,7 @@ def test_a_hooked_model_travels(loop: Any) -> None:
 
 
 def test_compiled_models_do_not_break(loop: Any) -> None:
-    done = loop(
-        """
+    script = """
         import warnings
         warnings.simplefilter("error")
         from torch._dynamo.testing import CompileCounter
@@ -168,9 +167,21 @@ def test_compiled_models_do_not_break(loop: Any) -> None:
         model = torch.compile(plain, backend=counter, fullgraph=True)
         train(0)
         print(torch._dynamo.utils.counters["graph_break"])
+        warnings.simplefilter("ignore")
+
+        @torch.compile(backend=counter)
+        def update():
+            torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+            optimizer.step()
+
+        batch_loss(torch.randint(0, 50, (2, 8))).backward()
+        update()
+        print(sorted(torch._dynamo.utils.counters["graph_break"].values()))
         """
-    ).check()
-    assert done.stdout == "Counter()\n"
+    done = loop(script).check()
+    bare = loop(script, env={"PYTHONPATH": ""})
+    assert done.stdout == bare.stdout
+    assert done.stdout.startswith("Counter()\n")
     assert sum(s.count for s in done.of("step_ended")) == 12
 
 
@@ -307,3 +318,44 @@ def test_a_save_that_cannot_be_written_fails_alone(
     assert answers["b"].outcome == "refused"
     assert answers["b"].detail == "training ended at step 6"
     assert done.of("step_ended")[-1].step == 6
+
+
+def test_ranks_save_and_stop_at_the_agreed_step(
+    run: Any, collector: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "snapshot"
+    for rank in (0, 1):
+        for kind in ("save", "stop"):
+            request = {"request": kind, "id": kind, "at_step": 3}
+            collector.when(
+                "training_began", {**request, "folder": str(folder)}, rank=rank
+            )
+    done = run(
+        """
+        import os, time
+        import torch
+        import torch.distributed as dist
+        dist.init_process_group("gloo")
+        linear = torch.nn.Linear(8, 8)
+        model = torch.nn.parallel.DistributedDataParallel(linear)
+        optimizer = torch.optim.AdamW(model.parameters())
+        for _ in range(9):
+            model(torch.randn(4, 8)).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            time.sleep(0.5)
+        """,
+        options=("-m", "torch.distributed.run", "--nproc_per_node", "2"),
+        env={"MASTER_PORT": "0"},
+    ).check()
+    roles = sorted(joined.role for joined in done.of("process_joined"))
+    assert roles == ["launcher", "rank", "rank"]
+    ranks = {e.rank for e in done.events if e.type == "rank_identified"}
+    assert ranks == {0, 1}
+    assert [(e.step, e.stopped) for e in done.of("training_ended")] == [(3, True)] * 2
+    answers = [(e.rank, e.body) for e in done.events if e.type == "request_finished"]
+    saves = {rank: body for rank, body in answers if body.id == "save"}
+    assert {body.outcome for _, body in answers} == {"done"}
+    assert saves[0].path == str(folder / "rescue.pt")
+    assert saves[1].detail == "rank 0 writes it"
+    assert set(torch.load(folder / "rescue.pt")["model"]) == {"weight", "bias"}
