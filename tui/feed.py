@@ -1,13 +1,14 @@
 """
 The one place that reads a run: a thread that posts `RunUpdated`.
 
-At most ten a second, and only when something changed or a second has passed. A
+At most five a second, and only when something changed or a second has passed. A
 daemon thread, so that a disk that hangs never keeps the app from closing.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,9 @@ from trainwatch.runner.view import RunView
 from trainwatch.tui.messages import FeedLost, RunUpdated
 
 LIVE_S = 0.1
+SHOW_S = 0.15
+"""Least seconds between two looks that are shown. With LIVE_S: a change after a
+pause is seen within 0.1 s, a stream of changes five times a second."""
 OVER_S = 1.0
 RETRY_S = 1.0
 
@@ -58,6 +62,7 @@ class Follower:
         feed: Feed | None = None
         shown: RunView | None = None
         told = ""
+        told_at = 0.0
         while not self._stopped.is_set():
             pause = RETRY_S
             try:
@@ -70,8 +75,10 @@ class Follower:
                     self._tell(FeedLost(text))
             else:
                 told = ""
-                if shown is None or worth_showing(shown, view):
-                    shown = view
+                now = time.monotonic()
+                due = shown is None or now - told_at >= SHOW_S
+                if due and (shown is None or worth_showing(shown, view)):
+                    shown, told_at = view, now
                     self._tell(RunUpdated(view))
                 pause = OVER_S if view.state.over and view.caught_up else LIVE_S
             self._stopped.wait(pause)

@@ -56,6 +56,7 @@ class Panel(Widget):
         super().__init__(id=id, classes=classes)
         self._shown: object = None
         self._face = Face()
+        self._lines_laid_out = -1
 
     # --- what a panel says ---
 
@@ -101,10 +102,16 @@ class Panel(Widget):
             if face.note:
                 title += Content.styled(f" · {face.note}", MUTED)
             self.border_title = title
-        self.refresh(layout=self.GROWS)
+        self.refresh(layout=self.GROWS and self.display and self._grew())
+
+    def _grew(self) -> bool:
+        """True when its lines need another height than they have."""
+        width = self.content_size.width
+        return not width or len(self._body(width, MANY_LINES)) != self._lines_laid_out
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self._body(width, MANY_LINES))
+        self._lines_laid_out = len(self._body(width, MANY_LINES))
+        return self._lines_laid_out
 
     def render(self) -> Content:
         width, height = self.content_size
