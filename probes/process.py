@@ -56,6 +56,7 @@ class Process:
         self.ticks: List[Callable[[float], None]] = []
         self._identified = False
         self._counted = 0.0
+        self._calls = 0
         self._cost_from: Optional[Tuple[float, int]] = None
         """Seconds of hooks and steps when the first step had ended."""
         self.connection = Connection(
@@ -182,8 +183,9 @@ class Process:
         for tick in self.ticks:
             tick(now)
         if now - self._counted >= COUNT_S:
-            first, self._counted = not self._counted, now
-            if timeline is not None and not first:
+            self._counted = now
+            if meter.calls != self._calls:
+                self._calls = meter.calls
                 self.count()
 
 
