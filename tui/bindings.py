@@ -34,7 +34,7 @@ MEMORY = key("m", "memory", "memory", "Memory of every process, with its ledger"
 CONSOLE = key("l", "console", "console", "What the program wrote, with search")
 TYPE = key("i", "type", "type", "Type a line to the program, as on its own keyboard")
 LEAVE = key("q,d", "leave", "leave", "Leave; the run goes on and can be attached again")
-HELP = key("question_mark", "help", "help", "These keys")
+HELP = key("question_mark", "help", "help", "Show these keys")
 PALETTE = key(
     "colon",
     "app.command_palette",

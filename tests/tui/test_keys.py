@@ -145,6 +145,19 @@ async def test_typing_sends_a_line(make_app: MakeApp, hands: FakeHands) -> None:
         assert app.is_running
 
 
+async def test_the_question_stays_in_sight_while_typing(make_app: MakeApp) -> None:
+    app = make_app(scenes.serious())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("i")
+        await pilot.pause()
+        assert "to the program:" in screen_text(app)
+        assert "143/500 [10:31<26:02" in screen_text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "Warnings" in screen_text(app)
+
+
 async def test_typing_says_why_it_was_refused(
     make_app: MakeApp, hands: FakeHands
 ) -> None:

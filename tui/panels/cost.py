@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.content import Content
 
+from trainwatch.runner.state import Process
 from trainwatch.runner.text import duration
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face
+from trainwatch.tui.panels.pace import usual_step_s
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import MUTED, WARN
+
+SEPARATOR = Content.styled(" · ", MUTED)
 
 
 class CostLine(Panel):
@@ -46,32 +52,47 @@ class CostLine(Panel):
         if not armed:
             text = "no probe has connected: only output, host and files are watched"
             return [Content.styled(text, MUTED)]
-        lead = view.state.lead
-        cost = lead.step_cost_s if lead else None
-        per_step = "trainwatch's own cost is not measured yet"
-        if cost is not None:
-            per_step = f"trainwatch costs this run {duration(cost)} a step"
-        dropped = sum(p.dropped for p in armed)
-        connected = sum(p.left is None for p in armed)
-        probes = "probe" if connected == 1 else "probes"
-        ended = (
-            f"{len(armed)} processes watched"
-            if len(armed) != 1
-            else "1 process watched"
-        )
-        tail = ended if view.state.over else f"{connected} {probes} connected"
-        parts = [
-            Content.styled(per_step, MUTED),
-            Content.styled(f"{dropped:,} events dropped", WARN if dropped else MUTED),
-            Content.styled(tail, MUTED),
-        ]
-        errors = sum(len(p.probe_errors) for p in armed)
-        if errors:
-            parts.append(Content.styled(f"{errors} probe errors", WARN))
-        if view.state.host.console_lost:
-            lost = f"{view.state.host.console_lost:,} console bytes lost"
-            parts.append(Content.styled(lost, WARN))
-        line = Content.styled(" · ", MUTED).join(parts)
-        if line.cell_length > width and cost is not None:
-            line = line[len("trainwatch ") :]
+        rest = counters(view, armed)
+        for words in own_cost(view.state.lead):
+            line = SEPARATOR.join([Content.styled(words, MUTED), *rest])
+            if line.cell_length <= width:
+                break
         return [line]
+
+
+def own_cost(lead: Process | None) -> list[str]:
+    """What our hooks add to a step, the longest wording first."""
+    cost = lead.step_cost_s if lead else None
+    if lead is None or cost is None:
+        return ["trainwatch's own cost is not measured yet", "cost not measured yet"]
+    short = f"costs this run {duration(cost)} a step"
+    step = usual_step_s(lead)
+    if not step:
+        return [f"trainwatch {short}", short]
+    share = 100 * cost / step
+    percent = f"{share:.2g} %" if share >= 0.01 else "under 0.01 %"
+    return [f"trainwatch {short} ({percent})", f"trainwatch {short}", short]
+
+
+def counters(view: RunView, armed: Sequence[Process]) -> list[Content]:
+    """What was dropped or failed, and how many processes say something."""
+    dropped = sum(p.dropped for p in armed)
+    parts = [
+        Content.styled(f"{dropped:,} events dropped", WARN if dropped else MUTED),
+        Content.styled(watched(view, armed), MUTED),
+    ]
+    errors = sum(len(p.probe_errors) for p in armed)
+    if errors:
+        parts.append(Content.styled(f"{errors} probe errors", WARN))
+    if view.state.host.console_lost:
+        lost = f"{view.state.host.console_lost:,} console bytes lost"
+        parts.append(Content.styled(lost, WARN))
+    return parts
+
+
+def watched(view: RunView, armed: Sequence[Process]) -> str:
+    """The processes with a probe; after the end, how many there were."""
+    if view.state.over:
+        return f"{len(armed)} {'process' if len(armed) == 1 else 'processes'} watched"
+    connected = sum(p.left is None for p in armed)
+    return f"{connected} {'probe' if connected == 1 else 'probes'} connected"

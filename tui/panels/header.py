@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.content import Content
@@ -55,8 +56,15 @@ class Header(Panel):
 def identity(state: RunState) -> Content:
     """The run's name and its command."""
     name = safe(state.run.name or state.run.id) or "trainwatch"
-    command = safe(shlex.join(state.run.argv))
+    command = safe(command_line(state.run.argv))
     return Content.assemble((name, "bold"), GAP, (command, MUTED))
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """The command as typed, the program without its folder."""
+    if not argv:
+        return ""
+    return shlex.join([argv[0].rpartition("/")[2] or argv[0], *argv[1:]])
 
 
 def whereabouts(view: RunView, width: int) -> Content:

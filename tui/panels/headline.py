@@ -6,12 +6,14 @@ from textual.content import Content
 
 from trainwatch.runner.view import NOTHING, RunView
 from trainwatch.tui.faces import Face, old
-from trainwatch.tui.format import ago, safe, spread
+from trainwatch.tui.format import ago, safe, spread, wrapped
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import MUTED, UNKNOWN_MARK, VERDICT_MARKS, WARN
 
 WORD_WIDTH = 12
 """Cells of the longest state, its glyph and a space."""
+MOST = 3
+"""Lines of the second fact, where it is long: an error, usually."""
 
 
 class Headline(Panel):
@@ -19,12 +21,14 @@ class Headline(Panel):
 
     DEFAULT_CSS = """
     Headline {
-        height: 2;
+        height: auto;
+        min-height: 2;
         border: none;
         &.-stale { text-opacity: 100%; }
     }
     """
     AGES = True
+    GROWS = True
 
     def face(self, view: RunView) -> Face:
         return Face("ended" if view.state.over else "live")
@@ -47,17 +51,20 @@ class Headline(Panel):
         word = f"{glyph} {verdict.state.upper()}".ljust(WORD_WIDTH)
         first, second = (safe(fact) for fact in verdict.facts)
         age = ago(verdict.age_s)
-        notes = Content.styled(second, MUTED)
         right = Content("")
         if not view.supervised and not view.state.over:
             right = Content.styled(f"no supervisor · {old(view)}", WARN)
         elif verdict.evidence_status not in (None, "established"):
             right = Content.styled(f"evidence: {verdict.evidence_status}", MUTED)
+        room = width - WORD_WIDTH
+        notes = wrapped(second, room - right.cell_length - 1)[:MOST] or [Content("")]
+        indent = Content(" " * WORD_WIDTH)
         return [
             spread(
                 Content.assemble((word, f"bold {style}"), (first, "bold")),
                 Content.styled(age, MUTED),
                 width,
             ),
-            spread(Content(" " * WORD_WIDTH) + notes, right, width),
+            spread(indent + notes[0], right, width),
+            *(indent + note for note in notes[1:]),
         ]

@@ -43,7 +43,7 @@ class LossPanel(Panel):
             edge = ""
             if finite and row == 0:
                 edge = number(max(finite))
-            elif finite and row == rows - 1:
+            elif finite and row == rows - 1 and min(finite) < max(finite):
                 edge = number(min(finite))
             lines.append(
                 Content.assemble((f"{edge:>{AXIS - 1}} ", MUTED), (text, CALM))

@@ -175,9 +175,9 @@ def limits_line(memory: Memory, host: Host, width: int) -> Content:
     )
     if top is not None:
         left = Content.styled(
-            f"{size(budget - top)} left at the peak"
+            f"peak leaves {size(budget - top)}"
             if budget >= top
-            else f"{size(top - budget)} over",
+            else f"peak is {size(top - budget)} over",
             fullness(top, limits.budget)
             if fullness(top, limits.budget) != CALM
             else "",

@@ -135,7 +135,7 @@ def stepping(lead: Process, width: int, now: float, over: bool) -> Content:
     parts = [f"{lead.steps.count:,} done" if lead.steps.count else "no step done"]
     accumulation = lead.training.accumulation if lead.training else None
     micro = lead.phase.micro_step
-    if micro is not None and accumulation and accumulation > 1 and not over:
+    if micro and accumulation and accumulation > 1 and not _faster_than_looks(lead):
         parts.append(f"micro-step {micro}/{accumulation}")
     if lead.steps.skipped:
         parts.append(f"{lead.steps.skipped} skipped")

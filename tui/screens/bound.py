@@ -106,9 +106,14 @@ class Bound(Screen[None]):
     def action_type(self) -> None:
         if self._over("type"):
             return
+        self.add_class("-typing")
         self.query_one(Prompt).ask(
-            "type", "to the program", "a line, enter sends it, esc leaves"
+            "type", "to the program: ", "a line, enter sends it, esc leaves"
         )
+
+    @on(Prompt.Closed)
+    def _typing_closed(self, event: Prompt.Closed) -> None:
+        self.remove_class("-typing")
 
     @on(Prompt.Submitted)
     def _typed(self, event: Prompt.Submitted) -> None:

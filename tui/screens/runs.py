@@ -48,7 +48,7 @@ EMPTY_TEXT = Content("\n").join(
         Content.styled("No runs yet.", STRONG),
         Content(""),
         Content.styled("Start one here:        ", MUTED)
-        + Content.assemble(("n", f"bold {CALM}"), "  a command of your own, or a demo"),
+        + Content.assemble(("  n", f"bold {CALM}"), "  a command, or a demo"),
         Content.styled("or in another terminal:", MUTED)
         + Content.assemble(("  trainwatch run -- python train.py", STRONG)),
         Content.styled("or watch a demo train: ", MUTED)

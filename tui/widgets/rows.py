@@ -27,6 +27,7 @@ class Rows(OptionList):
         scrollbar-size-vertical: 1;
         &:focus { border: none; background-tint: $foreground 0%; }
         & > .option-list--option-disabled { color: $foreground; }
+        &:nocolor > .option-list--option-highlighted { text-style: reverse; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [*LIST_KEYS]
