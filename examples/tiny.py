@@ -48,7 +48,7 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
         eos_token=END,
         pad_token=PAD,
         chat_template=CHAT,
-        model_max_length=1024,
+        model_max_length=2048,
     )
 
 
@@ -62,7 +62,7 @@ def random_llama(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausa
         num_hidden_layers=8,
         num_attention_heads=5,
         num_key_value_heads=5,
-        max_position_embeddings=1024,
+        max_position_embeddings=2048,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -119,6 +119,15 @@ class TrainingBegan:
 
 
 @dataclass(frozen=True)
+class LengthGuessed:
+    """A loop that does not tell its length, by the evidence named; None takes it
+    back."""
+
+    max_steps: Optional[int] = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
 class TrainingEnded:
     step: int = 0
     stopped: bool = False
@@ -472,6 +481,7 @@ Body = Union[
     RankIdentified,
     LibraryImported,
     TrainingBegan,
+    LengthGuessed,
     TrainingEnded,
     ModelDescribed,
     OptimizerDescribed,
@@ -523,6 +533,7 @@ PROBE_TYPES = frozenset(
         RankIdentified,
         LibraryImported,
         TrainingBegan,
+        LengthGuessed,
         TrainingEnded,
         ModelDescribed,
         OptimizerDescribed,

@@ -104,7 +104,8 @@ def _register_stack_signal(process: Process) -> None:
             return
         os.makedirs(process.folder, mode=0o700, exist_ok=True)
         path = os.path.join(process.folder, "%d.stack" % process.pid)
-        file = open(path, "w")  # noqa: SIM115  faulthandler needs it open
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = os.fdopen(descriptor, "w")  # faulthandler needs it open
         faulthandler.register(number, file=file, all_threads=True, chain=False)
     except (OSError, ValueError, RuntimeError, AttributeError) as error:
         switch_off("stack", error)

@@ -17,8 +17,9 @@ import weakref
 from typing import Any, Callable, Dict, List, Optional
 
 from . import ledger, model, rescue
+from .bars import Bars
 from .commands import Request, Requests
-from .events import TrainingBegan, TrainingEnded
+from .events import LengthGuessed, TrainingBegan, TrainingEnded
 from .guard import around, guarded, wrap
 from .process import Process
 from .timeline import Span, Timeline
@@ -55,6 +56,7 @@ class Loop:
         self._stepped: List[int] = []
         self._step = 0
         self._stop = False
+        self._bars = Bars()
 
     # --- the root ---
 
@@ -236,6 +238,7 @@ class Loop:
         self.process.identify(evidence)
         self.process.training_begins()
         self._step = 0
+        self._bars = Bars()
         self.timeline.begin_training(0)
         self._requests().open(0)
         self.process.emit(
@@ -263,6 +266,8 @@ class Loop:
         self._step += 1
         self.timeline.end_step(self._step)
         self.process.step_ended()
+        if self._bars.look(self._step):
+            self.process.emit(LengthGuessed(self._bars.total, "its progress bar"))
         if not self._discovered:
             self._discovered = True
             self.stop_discovery()

@@ -154,6 +154,7 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
         if training is None
         else {
             "trainer": training.trainer,
+            "length_by": training.length_by or None,
             "output_dir": training.output_dir,
             "batch_size": training.batch_size,
             "accumulation": training.accumulation,

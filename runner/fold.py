@@ -246,6 +246,12 @@ def _training_began(
     )
 
 
+def _length(state: RunState, event: ev.Event, body: ev.LengthGuessed) -> RunState:
+    training = _get(state, event).training or Training()
+    guessed = replace(training, max_steps=body.max_steps, length_by=body.evidence)
+    return _process(state, event.pid, training=guessed)
+
+
 def _training_ended(
     state: RunState, event: ev.Event, body: ev.TrainingEnded
 ) -> RunState:
@@ -652,6 +658,7 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.ProcessLeft: _left,
     ev.LibraryImported: _imported,
     ev.TrainingBegan: _training_began,
+    ev.LengthGuessed: _length,
     ev.TrainingEnded: _training_ended,
     ev.ModelDescribed: _model,
     ev.OptimizerDescribed: _optimizer,

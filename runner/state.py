@@ -107,6 +107,8 @@ class Trainable:
 class Training:
     trainer: str = ""
     max_steps: int | None = None
+    length_by: str = ""
+    """What `max_steps` rests on where the trainer did not tell it."""
     epochs: float | None = None
     output_dir: str | None = None
     batch_size: int | None = None
