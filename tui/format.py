@@ -62,6 +62,11 @@ def roughly(seconds: float) -> str:
     return f"{count // 3600} h" if count < 172_800 else f"{count // 86_400} d"
 
 
+def lines_of(count: int) -> str:
+    """A number of lines: 1 -> "1 line", 1234 -> "1,234 lines"."""
+    return "1 line" if count == 1 else f"{count:,} lines"
+
+
 def number(value: float | None) -> str:
     """A metric in few characters: 2.113 -> "2.11", 0.00019 -> "1.9e-04"."""
     if value is None:

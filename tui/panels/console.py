@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from trainwatch.runner.view import RunView
-from trainwatch.tui.format import safe
+from trainwatch.tui.format import lines_of, safe
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import MUTED
 
@@ -30,7 +30,7 @@ class ConsolePanel(Panel):
     def title(self, view: RunView) -> Content:
         title = super().title(view)
         if view.console_lines:
-            title += Content.styled(f" · {view.console_lines:,} lines", MUTED)
+            title += Content.styled(f" · {lines_of(view.console_lines)}", MUTED)
         return title
 
     def lines(self, view: RunView, width: int, height: int) -> list[Content]:

@@ -53,18 +53,20 @@ class CostLine(Panel):
             text = "no probe has connected: only output, host and files are watched"
             return [Content.styled(text, MUTED)]
         rest = counters(view, armed)
-        for words in own_cost(view.state.lead):
+        for words in own_cost(view):
             line = SEPARATOR.join([Content.styled(words, MUTED), *rest])
             if line.cell_length <= width:
                 break
         return [line]
 
 
-def own_cost(lead: Process | None) -> list[str]:
+def own_cost(view: RunView) -> list[str]:
     """What our hooks add to a step, the longest wording first."""
+    lead = view.state.lead
     cost = lead.step_cost_s if lead else None
     if lead is None or cost is None:
-        return ["trainwatch's own cost is not measured yet", "cost not measured yet"]
+        absent = "not measured" if view.state.over else "not measured yet"
+        return [f"trainwatch's own cost is {absent}", f"cost {absent}"]
     short = f"costs this run {duration(cost)} a step"
     step = usual_step_s(lead)
     if not step:

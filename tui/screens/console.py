@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from trainwatch.runner.view import RunView
 from trainwatch.tui import bindings
+from trainwatch.tui.format import lines_of
 from trainwatch.tui.screens.bound import Bound
 from trainwatch.tui.theme import MUTED
 from trainwatch.tui.widgets.lines import Lines
@@ -52,7 +53,7 @@ class ConsoleScreen(Bound):
     def _say_where(self) -> None:
         view, lines = self.view, self.query_one(Lines)
         held = len(view.console)
-        text = f"Console   {view.console_lines:,} lines"
+        text = f"Console   {lines_of(view.console_lines)}"
         if view.console_lines > held:
             text += f", the last {held:,} are here"
         if lines.needle:
