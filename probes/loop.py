@@ -41,6 +41,8 @@ class Loop:
         ends, not the optimizer."""
         self.optimizer_steps = 0
         """Optimizer steps since training began; a skipped step makes none."""
+        self.forwards = 0
+        """Root forwards that are under way."""
         self._roots: Dict[int, Any] = {}
         self._discovery: Optional[Callable[[], None]] = None
         self._discovered = False
@@ -106,6 +108,7 @@ class Loop:
         if (
             self._discovery is None
             or self.trainers
+            or self.forwards
             or not module.training
             or self.is_root(module)
             or not any(p.requires_grad for p in module.parameters())
@@ -367,11 +370,14 @@ def _root_call(loop: Loop, original: Any) -> Any:
         span = loop.forward_begins(self, args, kwargs)
         if span is None:
             return original(self, *args, **kwargs)
+        loop.forwards += 1
         try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
             loop.forward_ends(span, error)
             raise
+        finally:
+            loop.forwards -= 1
         loop.forward_ends(span, None)
         return result
 

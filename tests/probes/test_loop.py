@@ -126,6 +126,9 @@ def test_accumulated_micro_steps(loop: Any) -> None:
     steps = done.of("step_ended")
     assert [(s.step, s.micro_steps) for s in steps] == [(1, 3), (2, 3)]
     assert steps[1].phases["backward"][0] == 3
+    # Inner modules of the second micro-step are not roots of their own.
+    (model,) = done.of("model_described")
+    assert model.model == "Model"
 
 
 def test_a_hooked_model_travels(loop: Any) -> None:
