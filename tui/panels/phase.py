@@ -87,9 +87,8 @@ def running(lead: Process, until: float, width: int, over: bool) -> Content:
     if over and name == "end":
         head = Content.styled("ended", STRONG)
     elif over:
-        head = Content.assemble(
-            (f"ended in {name}", STRONG), f", {duration(age)} into it"
-        )
+        took = f", {duration(age)} into it" if age else ""
+        head = Content.assemble((f"ended in {name}", STRONG), took)
     counters = moving(phase)
     if counters:
         head = Content.assemble(head, "  ", (counters, MUTED))
