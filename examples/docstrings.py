@@ -56,7 +56,7 @@ def _public(owner: object) -> Iterator[tuple[str, object]]:
 
 
 def _pair(name: str, member: object) -> Iterator[tuple[str, str]]:
-    answer = inspect.getdoc(member) or ""
+    answer = " ".join((inspect.getdoc(member) or "").split())
     if len(answer) < 150:
         return
     try:

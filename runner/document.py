@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainwatch.runner.fold import percentile, usual
+from trainwatch.runner.memory import rest_is_activations, rest_of_peak
 from trainwatch.runner.state import (
     SEVERITIES,
     Ledger,
@@ -234,30 +235,13 @@ def memory_document(memory: Memory, ledger: Ledger) -> dict[str, Any]:
             "exp_avg": ledger.exp_avg,
             "exp_avg_sq": ledger.exp_avg_sq,
             "optimizer_other": ledger.optimizer_other,
-            "activations_and_other": activations(memory, ledger),
+            "activations_and_other": rest_of_peak(memory, ledger)
+            if rest_is_activations(memory)
+            else None,
         },
         "forecast": None,
         "sampled": moment(memory.sampled),
     }
-
-
-def activations(memory: Memory, ledger: Ledger) -> int | None:
-    """
-    The peak without what the ledger names, in bytes. None where a part is not
-    measured, and on a CPU, whose peak also holds the interpreter and libraries.
-    """
-    parts = (
-        ledger.weights_trainable,
-        ledger.weights_frozen,
-        ledger.gradients,
-        ledger.exp_avg,
-        ledger.exp_avg_sq,
-        ledger.optimizer_other,
-    )
-    known = [part for part in parts if part is not None]
-    if memory.peak is None or memory.allocated is None or len(known) < len(parts):
-        return None
-    return max(0, memory.peak - sum(known))
 
 
 def warnings_document(state: RunState) -> dict[str, Any]:

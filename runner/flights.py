@@ -38,7 +38,7 @@ def observe(
     seen: Seen, reading: flight.Reading, mono: float
 ) -> tuple[Seen, ev.PhaseObserved | None]:
     """What to tell of `reading`, taken at `mono`, after `seen`."""
-    body = _observed(reading, mono)
+    body = _observed(reading)
     told = seen.told
     if told is None:
         tell = True
@@ -57,7 +57,7 @@ def observe(
     return replace(seen, reading=reading, told=body, told_at=mono), body
 
 
-def _observed(reading: flight.Reading, mono: float) -> ev.PhaseObserved:
+def _observed(reading: flight.Reading) -> ev.PhaseObserved:
     return ev.PhaseObserved(
         of=reading.pid,
         phase=reading.phase,
@@ -154,6 +154,11 @@ class Flights:
         facts = self._facts.get(pid, ev.MemorySampled())
         self._seen[pid], memory = sample_memory(seen, reading, facts, mono)
         return [body for body in (observed, memory) if body is not None]
+
+    def last(self, pid: int) -> ev.PhaseObserved | None:
+        """The phase that the record of `pid` stands in, None without a record."""
+        reading = self.reading(pid)
+        return None if reading is None else _observed(reading)
 
     def forget(self, pid: int) -> None:
         descriptor = self._files.pop(pid, None)

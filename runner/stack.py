@@ -107,4 +107,6 @@ class Stack(Command):
         path = folder / f"{time.strftime('%H%M%S')}-{self.id}.txt"
         path.write_text(self.stacks.text())
         os.chmod(path, 0o600)
-        self.finish("done", f"stacks of {self.stacks.count} processes", str(path))
+        count = self.stacks.count
+        many = "process" if count == 1 else "processes"
+        self.finish("done", f"stacks of {count} {many}", str(path))

@@ -238,7 +238,15 @@ class Supervisor:
         for event in events:
             self._event(event)
         if closed is not None and closed.pid is not None and not closed.said_goodbye:
+            self._last_phase(closed.pid)
             self.emit(ev.ProcessLeft("hang-up"), closed.pid)
+
+    def _last_phase(self, pid: int) -> None:
+        """Tell in which phase a process ended, however short that phase was."""
+        body = self.flights.last(pid)
+        if body is not None:
+            self.emit(body, pid)
+        self.flights.forget(pid)
 
     def _event(self, event: ev.Event) -> None:
         body = event.body
@@ -261,7 +269,7 @@ class Supervisor:
             self._watch(str(folder.parent))
             event = replace(event, body=replace(body, path=str(folder)))
         elif isinstance(body, ev.ProcessLeft):
-            self.flights.forget(event.pid)
+            self._last_phase(event.pid)
         self.log.append([event])
         for command in self._commands:
             command.event(event)
@@ -479,6 +487,7 @@ class Supervisor:
             command.child_ended(self._exit)
         for process in list(self.state.processes.values()):
             if process.left is None:
+                self._last_phase(process.pid)
                 self.emit(ev.ProcessLeft("the run ended"), process.pid)
         status, code, number = exit_status(self._exit, aborted)
         detail = "" if self._exit is not None else "nobody saw its exit code"

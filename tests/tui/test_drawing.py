@@ -8,6 +8,7 @@ import pytest
 from textual.content import Content
 
 from support import scenes
+from trainwatch.runner.memory import rest_of_peak
 from trainwatch.runner.state import Command, Host, Ledger, Memory, RunState
 from trainwatch.runner.verdict import VERDICTS
 from trainwatch.tui import bindings
@@ -23,7 +24,7 @@ from trainwatch.tui.format import (
 )
 from trainwatch.tui.glyphs import ascii_text, wants_ascii
 from trainwatch.tui.panels.command import Asked, newest
-from trainwatch.tui.panels.memory import activations, limits_of
+from trainwatch.tui.panels.memory import limits_of
 from trainwatch.tui.panels.ranks import odd_first
 from trainwatch.tui.panels.warnings import SHOWN, by_severity, counts, counts_line
 from trainwatch.tui.theme import SEVERITY_MARKS, VERDICT_MARKS
@@ -161,10 +162,10 @@ def test_budget_is_the_smallest_limit_that_counts() -> None:
 
 def test_activations_are_what_the_ledger_leaves() -> None:
     full = Ledger(10, 20, 5, 7, 7, 1)
-    assert activations(Memory(peak=60), full) == 10
-    assert activations(Memory(peak=40), full) is None
-    assert activations(Memory(peak=60), Ledger(10, 20)) is None
-    assert activations(Memory(), full) is None
+    assert rest_of_peak(Memory(peak=60), full) == 10
+    assert rest_of_peak(Memory(peak=40), full) is None
+    assert rest_of_peak(Memory(peak=60), Ledger(10, 20)) is None
+    assert rest_of_peak(Memory(), full) is None
 
 
 def test_the_log_knows_best_what_became_of_a_command() -> None:

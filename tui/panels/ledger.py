@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from trainwatch.runner.memory import rest_name, rest_of_peak
 from trainwatch.runner.state import Ledger, Process
 from trainwatch.runner.text import size
 from trainwatch.runner.view import RunView
@@ -11,7 +12,6 @@ from trainwatch.tui.faces import Face, face_of
 from trainwatch.tui.format import fit, pair, safe, wrapped
 from trainwatch.tui.panels.memory import (
     MemoryPanel,
-    activations,
     fullness,
     held,
     ledger_heading,
@@ -115,10 +115,8 @@ def process_lines(process: Process, view: RunView, width: int) -> list[Content]:
         entry("exp_avg", ledger.exp_avg),
         entry("exp_avg_sq", ledger.exp_avg_sq),
         entry("other optimizer state", ledger.optimizer_other),
-        entry("activations and other", activations(memory, ledger)),
-        *wrapped(
-            "activations and other: the peak less everything measured above", width
-        ),
+        entry("the rest of the peak", rest_of_peak(memory, ledger)),
+        *wrapped(f"the rest: {rest_name(memory)}, not measured one by one", width),
     ]
 
 

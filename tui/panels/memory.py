@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
+from trainwatch.runner.memory import rest_name, rest_of_peak
 from trainwatch.runner.state import Host, Ledger, Memory, Process
 from trainwatch.runner.text import size
 from trainwatch.runner.view import RunView
@@ -55,22 +56,6 @@ def held(memory: Memory) -> tuple[str, int | None]:
     if memory.allocated is not None:
         return "allocated", memory.allocated
     return "in RAM", memory.rss
-
-
-def activations(memory: Memory, ledger: Ledger) -> int | None:
-    """The peak less everything the ledger knows; None when a part is unknown."""
-    parts = (
-        ledger.weights_trainable,
-        ledger.weights_frozen,
-        ledger.gradients,
-        ledger.exp_avg,
-        ledger.exp_avg_sq,
-    )
-    if memory.peak is None or any(part is None for part in parts):
-        return None
-    rest = memory.peak - sum(p for p in parts if p is not None)
-    rest -= ledger.optimizer_other or 0
-    return rest if rest >= 0 else None
 
 
 class MemoryPanel(Panel):
@@ -206,11 +191,11 @@ def ledger_lines(lead: Process, width: int) -> list[Content]:
             ("other state", ledger.optimizer_other),
         )
     ]
-    rest = activations(lead.memory, ledger)
+    rest = rest_of_peak(lead.memory, ledger)
     return [
         *grid(cells, 2, width),
         pair(
-            "activations and other (peak less these)",
+            f"{rest_name(lead.memory)} (peak less these)",
             size(rest),
             width,
             "" if rest is not None else MUTED,
