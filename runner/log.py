@@ -32,8 +32,7 @@ class EventLog:
         path = folder / FILE
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            size += os.write(self._file, b"\n")
+        self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
         self.state, offset = memo.load(folder)
         if offset > size:
             self.state, offset = RunState(), 0
@@ -45,7 +44,6 @@ class EventLog:
         self.offset = size
         self.lost = 0
         self._pending: list[bytes] = []
-        self._torn = False
         self._kept_at = time.monotonic()
         self._kept_offset = offset
 
@@ -58,9 +56,9 @@ class EventLog:
     def flush(self) -> None:
         """Write what is pending. A full disk keeps it for the next time."""
         if self._pending:
-            data = b"".join(self._pending)
-            if self._torn:
-                data = b"\n" + data
+            # A torn line is closed, and skipped by readers as malformed.
+            closing = b"\n" if self._torn else b""
+            data = closing + b"".join(self._pending)
             try:
                 written = os.write(self._file, data)
             except OSError:
@@ -68,8 +66,8 @@ class EventLog:
                 return
             self.offset += written
             self._torn = written < len(data)
-            # A line cut short by a full disk stays torn and is written again.
-            self._pending = _unwritten(self._pending, written) if self._torn else []
+            taken = written - len(closing)
+            self._pending = _unwritten(self._pending, taken) if self._torn else []
         now = time.monotonic()
         if now - self._kept_at > MEMO_S and self.offset != self._kept_offset:
             self.keep()

@@ -19,6 +19,7 @@ from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import read_json
 from trainwatch.runner.keeper import EXIT
 from trainwatch.runner.log import EventLog
+from trainwatch.runner.state import RunFacts
 
 STARTING_S = 15.0
 """A run that is so young may not have named its processes yet."""
@@ -96,43 +97,46 @@ def correct(folder: Path) -> manifest.Manifest:
         return facts
     if alive(facts.child, facts.child_started):
         return facts
-    log = EventLog(folder)
     try:
-        if log.state.over:
-            run = log.state.run
-            status, code, signal = run.status, run.exit_code, run.signal
-            detail, ended = run.detail, run.ended
-        else:
-            status, code, signal, detail, ended = _from_exit(folder, log)
-            body = ev.RunEnded(status, code, signal, detail)
-            log.append([ev.of(body, time=ended, pid=os.getpid())])
-        log.close()
+        log = EventLog(folder)
     except OSError:
-        # A run directory that cannot be written is reported, not corrected.
-        return replace(facts, status="lost", detail="its end was not recorded")
+        return replace(facts, status="lost", detail="its log cannot be opened")
+    run = log.state.run
+    if not log.state.over:
+        ended = _from_exit(folder, log)
+        body = ev.RunEnded(ended.status, ended.exit_code, ended.signal, ended.detail)
+        log.append([ev.of(body, time=ended.ended or time.time(), pid=os.getpid())])
+        run = log.state.run
     corrected = replace(
-        facts, status=status, exit_code=code, signal=signal, detail=detail, ended=ended
+        facts,
+        status=run.status,
+        exit_code=run.exit_code,
+        signal=run.signal,
+        detail=run.detail,
+        ended=run.ended,
     )
-    manifest.write(folder, corrected)
+    try:
+        log.close()
+        manifest.write(folder, corrected)
+    except OSError:
+        return corrected  # A full disk: the next reader corrects it again.
     return corrected
 
 
-def _from_exit(
-    folder: Path, log: EventLog
-) -> tuple[str, int | None, int | None, str, float]:
+def _from_exit(folder: Path, log: EventLog) -> RunFacts:
+    """How the run ended by the keeper's word, else as lost."""
     aborted = any(c.command == "abort" for c in log.state.commands)
     try:
         document = read_json(folder / EXIT)
         code, ended = document["code"], float(document["time"])
     except (OSError, ValueError, KeyError, TypeError):
-        seen = log.state.last_event or time.time()
-        return (
-            "lost",
-            None,
-            None,
-            "all its processes are gone and nobody saw how it ended",
-            seen,
+        return RunFacts(
+            status="lost",
+            ended=log.state.last_event or time.time(),
+            detail="all its processes are gone and nobody saw how it ended",
         )
     status, exit_code, signal = exit_status(code, aborted)
     detail = "nobody was left to see its exit code" if code is None else ""
-    return status, exit_code, signal, detail, ended
+    return RunFacts(
+        status=status, exit_code=exit_code, signal=signal, ended=ended, detail=detail
+    )

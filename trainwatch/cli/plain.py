@@ -64,11 +64,20 @@ def follow_plain(
             break
         if time.monotonic() - checked > TRUTH_S:
             checked = time.monotonic()
-            truth.correct(folder)
+            facts = truth.correct(folder)
+            if facts.over and not follower.behind:
+                # Nobody could write the end down: a full disk.
+                write(f"run {facts.status}: {facts.detail or 'its log is not whole'}")
+                return _code(facts.exit_code)
         time.sleep(POLL_S)
     if tail.growing():
         write(f"| {tail.growing()}")
-    return 1 if state.run.exit_code is None else state.run.exit_code
+    return _code(state.run.exit_code)
+
+
+def _code(code: int | None) -> int:
+    """Nobody saw the exit code: not a success."""
+    return 1 if code is None else code
 
 
 class StepLines:
