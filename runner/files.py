@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -39,3 +40,11 @@ def read_json(path: Path) -> Any:
         ValueError: it is not JSON.
     """
     return json.loads(path.read_bytes())
+
+
+def complain(text: str) -> None:
+    """A line into our own log; a disk that is full does not take even that."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        return

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 CONSOLE = "console.log"
 INDEX = "console.jsonl"
 EXIT = "exit.json"
+RESERVE = "reserve"
+RESERVE_BYTES = 1 << 16
+"""Kept aside for the last words of a run that fills the disk."""
 CHUNK = 1 << 16
 DRAIN_S = 2.0
 """After the child's end, others may still hold its terminal: how long without
@@ -160,6 +163,10 @@ class Keeper:
             return False
         assert self._log is not None
         self._mark()
+        if self.lost and (self.folder / EXIT).exists():
+            # What was reserved is for how it ended, not for more output.
+            self.lost += len(data)
+            return True
         try:
             while data:
                 data = data[os.write(self._log, data) :]
@@ -287,14 +294,15 @@ class Keeper:
 
 def write_exit(folder: Path, code: int | None) -> None:
     """Keep how the child ended; `code` is negative for a signal, None if unknown."""
-    from trainwatch.runner.files import write_json
+    from trainwatch.runner.files import complain, write_json
 
     document = {"code": code, "time": time.time()}
+    (folder / RESERVE).unlink(missing_ok=True)
     for _ in range(50):
         try:
             write_json(folder / EXIT, document)
         except OSError as error:
-            print(f"exit.json: {error}", file=sys.stderr)
+            complain(f"exit.json: {error}")
             time.sleep(0.1)
         else:
             return

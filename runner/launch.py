@@ -24,8 +24,9 @@ from typing import NoReturn
 
 from trainwatch.runner import manifest, sockets
 from trainwatch.runner.errors import LaunchError
+from trainwatch.runner.files import write_atomically
 from trainwatch.runner.home import new_run_folder
-from trainwatch.runner.keeper import Keeper
+from trainwatch.runner.keeper import RESERVE, RESERVE_BYTES, Keeper
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.stage import stage
 
@@ -82,6 +83,7 @@ def launch(
             environment=sorted(environment),
         )
         manifest.write(folder, facts)
+        write_atomically(folder / RESERVE, b"\0" * RESERVE_BYTES)
         listeners = (
             sockets.listen(folder, EVENTS_SOCKET),
             sockets.listen(folder, CONTROL_SOCKET),

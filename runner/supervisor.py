@@ -31,7 +31,7 @@ from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
 from trainwatch.runner.commands import Command, answer, interrupt
 from trainwatch.runner.console import Tail
 from trainwatch.runner.errors import RefusedError
-from trainwatch.runner.files import read_json
+from trainwatch.runner.files import complain, read_json
 from trainwatch.runner.flights import Flights
 from trainwatch.runner.host import HostSampler, worth_telling
 from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
@@ -41,6 +41,7 @@ from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.snapshot import Snapshot
 from trainwatch.runner.stack import Stack
 from trainwatch.runner.state import RunState
+from trainwatch.runner.text import size
 from trainwatch.runner.triage.book import Book
 from trainwatch.runner.truth import exit_status, start_time
 
@@ -491,6 +492,8 @@ class Supervisor:
                 self.emit(ev.ProcessLeft("the run ended"), process.pid)
         status, code, number = exit_status(self._exit, aborted)
         detail = "" if self._exit is not None else "nobody saw its exit code"
+        if self._console_lost:
+            detail = f"{size(self._console_lost)} of its output could not be kept"
         self.emit(ev.RunEnded(status, code, number, detail))
         self.log.close()
         self.facts = replace(
@@ -523,7 +526,7 @@ class Supervisor:
         try:
             manifest.write(self.folder, self.facts)
         except OSError as error:
-            print(f"run.json: {error}", file=sys.stderr)
+            complain(f"run.json: {error}")
 
 
 def _version() -> str:

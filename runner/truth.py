@@ -19,7 +19,7 @@ from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import read_json
 from trainwatch.runner.keeper import EXIT
 from trainwatch.runner.log import EventLog
-from trainwatch.runner.state import RunFacts
+from trainwatch.runner.state import RunFacts, RunState
 
 STARTING_S = 15.0
 """A run that is so young may not have named its processes yet."""
@@ -121,6 +121,26 @@ def correct(folder: Path) -> manifest.Manifest:
     except OSError:
         return corrected  # A full disk: the next reader corrects it again.
     return corrected
+
+
+def with_manifest(state: RunState, facts: manifest.Manifest) -> RunState:
+    """`state` as the manifest knows it ended, where the log could not be written."""
+    if state.over or not facts.over:
+        return state
+    run = replace(
+        state.run,
+        id=facts.id,
+        name=facts.name,
+        argv=tuple(facts.argv),
+        cwd=facts.cwd,
+        status=facts.status,
+        exit_code=facts.exit_code,
+        signal=facts.signal,
+        started=facts.started,
+        ended=facts.ended,
+        detail=facts.detail,
+    )
+    return replace(state, run=run)
 
 
 def _from_exit(folder: Path, log: EventLog) -> RunFacts:

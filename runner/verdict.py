@@ -170,7 +170,8 @@ def _ended(state: RunState, now: float) -> Verdict:
     else:
         code = f"exit code {run.exit_code} after {took}"
         error = _error(process) if process and run.status == "failed" else None
-        facts = (f"{code}, {where}" if error else code, error or where)
+        second = error or run.detail
+        facts = (f"{code}, {where}" if second else code, second or where)
     if run.status == "aborted" and state.commands:
         facts = (facts[0], state.commands[-1].detail or where)
     return Verdict(

@@ -91,6 +91,9 @@ class Watch:
         if caught_up and not self._state.over and now - self._checked > self.TRUTH_S:
             self._checked = now
             self._supervised = truth.supervised(self.folder)
+            if not self._supervised:
+                facts = truth.correct(self.folder)
+                self._state = truth.with_manifest(self._state, facts)
         return RunView(
             state=self._state,
             verdict=judge(self._state, now),

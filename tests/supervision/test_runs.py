@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -422,3 +423,25 @@ def test_a_flood_of_output_is_kept_whole(trainwatch: Trainwatch) -> None:
     assert over(folder)["exit_code"] == 0
     assert (folder / "console.log").stat().st_size == 200_000 * 100
     assert time.monotonic() - started < 40
+
+
+def test_output_that_cannot_be_kept_is_counted_and_stops_nothing(
+    trainwatch: Trainwatch,
+) -> None:
+    """A limit on file sizes stands in for a full disk."""
+    limit = 300_000
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    code = "import sys\nfor n in range(20_000): print('x' * 99)\nsys.exit(5)"
+    done = trainwatch(
+        "run", "--plain", "--", sys.executable, "-c", code, preexec_fn=limited
+    )
+    assert done.returncode == 5
+    document = trainwatch.show()
+    assert document["run"]["status"] == "failed"
+    kept = Path(document["run"]["home"], "console.log").stat().st_size
+    assert kept <= limit
+    assert "could not be kept" in document["run"]["detail"]
+    assert document["host"]["console_lost"] <= 2_000_000 - kept
