@@ -50,6 +50,7 @@ START_S = 15.0
 HOST_S = 1.0
 HOST_TELL_S = 10.0
 CHECKPOINTS_S = 0.5
+UNARMED_S = 2.0
 FAREWELL_S = 2.0
 """After the child's end: how long connections may still bring events."""
 COMMANDS: dict[str, type[Command]] = {
@@ -109,6 +110,7 @@ class Supervisor:
         self._told_host: ev.HostSampled | None = None
         self._next: dict[str, float] = {}
         self._commands: list[Command] = []
+        self._unarmed: set[Path] = set()
         self._seq = 0
         self._refused = 0
         self._console_lost = 0
@@ -216,6 +218,8 @@ class Supervisor:
         if self._due("checkpoints", mono, CHECKPOINTS_S):
             for checkpoint in self.checkpoints.changed(mono):
                 self.emit(checkpoint)
+        if self._due("unarmed", mono, UNARMED_S):
+            self._tell_unarmed()
         for command in self._commands:
             command.tick(mono)
         self._commands = [c for c in self._commands if c.outcome is None]
@@ -274,6 +278,14 @@ class Supervisor:
         self.log.append([event])
         for command in self._commands:
             command.event(event)
+
+    def _tell_unarmed(self) -> None:
+        """Processes in which the probes could not even begin left a note."""
+        for path in (self.folder / "flight").glob("*.failed"):
+            if path.stem.isdigit() and path not in self._unarmed:
+                self._unarmed.add(path)
+                error = path.read_text(errors="replace")[:500].strip()
+                self.emit(ev.ProbeFailed("start", error), int(path.stem))
 
     def _watch(self, folder: str) -> None:
         self.checkpoints.watch(Path(self.facts.cwd, folder))
@@ -478,6 +490,7 @@ class Supervisor:
     def _end(self) -> None:
         while text := self._tail.raw():
             self.book.from_console(text, time.time(), "end", None)
+        self._tell_unarmed()
         now = time.time()
         for warning in self.book.flush(now):
             self.emit(warning)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -445,3 +446,19 @@ def test_output_that_cannot_be_kept_is_counted_and_stops_nothing(
     assert kept <= limit
     assert "could not be kept" in document["run"]["detail"]
     assert document["host"]["console_lost"] <= 2_000_000 - kept
+
+
+def test_probes_that_cannot_begin_are_named_and_change_nothing(
+    trainwatch: Trainwatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage is damaged between two runs."""
+    over(trainwatch.start("pass"))
+    (package,) = (trainwatch.home / "stage").glob("*/_trainwatch_probes")
+    (package / "bootstrap.py").write_text("raise RuntimeError('damaged')")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    shutil.rmtree(package / "__pycache__", ignore_errors=True)
+    folder = trainwatch.start("import time; print('up'); time.sleep(4)")
+    ended = over(folder)
+    assert ended["exit_code"] == 0
+    assert console(folder) == b"up\n"
+    assert "start: RuntimeError: damaged" in trainwatch.show()["probe"]["errors"]
