@@ -23,9 +23,11 @@ class Access(Protocol):
     """What a command may use of the supervisor."""
 
     folder: Path
-    child: int
     terminal: int
     receiver: Receiver
+
+    @property
+    def child(self) -> int: ...
 
     @property
     def state(self) -> RunState: ...

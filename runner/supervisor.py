@@ -9,14 +9,12 @@ which continues the log.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import secrets
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -25,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import launch, manifest, sockets
+from trainwatch.runner import launch, manifest, orphans, sockets
 from trainwatch.runner.abort import Abort
 from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
+from trainwatch.runner.clients import Clients
 from trainwatch.runner.commands import Command, answer, interrupt
 from trainwatch.runner.console import Tail
 from trainwatch.runner.errors import RefusedError
@@ -35,6 +34,7 @@ from trainwatch.runner.files import complain, read_json
 from trainwatch.runner.flights import Flights
 from trainwatch.runner.host import HostSampler, worth_telling
 from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
+from trainwatch.runner.link import KeeperLink
 from trainwatch.runner.log import EventLog
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
@@ -58,7 +58,6 @@ COMMANDS: dict[str, type[Command]] = {
     "snapshot": Snapshot,
     "stack": Stack,
 }
-LONGEST_REQUEST = 1 << 16
 
 
 class Supervisor:
@@ -87,21 +86,15 @@ class Supervisor:
     ) -> None:
         self.folder = folder
         self.terminal = terminal
-        self.keeper = keeper
         self.takeover = takeover
         self._events = events
         self._control = control
-        self._link: socket.socket | None = link
-        self._link_buffer = b""
-        self._keeper_process: subprocess.Popen[bytes] | None = None
         self.log = EventLog(folder)
         self.facts = manifest.read(folder)
-        self.child = child
         self._selector = selectors.DefaultSelector()
         self.receiver = Receiver(events, self._selector)
-        self._selector.register(control, selectors.EVENT_READ, self)
-        self._selector.register(link, selectors.EVENT_READ, self)
-        self._clients: dict[int, tuple[socket.socket, bytearray]] = {}
+        self._keeper = KeeperLink(link, self._selector, keeper, child)
+        self._clients = Clients(control, self._selector, self._asked, self._client_left)
         self.flights = Flights(folder)
         self.book = Book()
         self.checkpoints = CheckpointWatcher()
@@ -113,13 +106,16 @@ class Supervisor:
         self._unarmed: set[Path] = set()
         self._seq = 0
         self._refused = 0
-        self._console_lost = 0
         self._ended_at: float | None = None
         self._exit: int | None = None
 
     @property
     def state(self) -> RunState:
         return self.log.state
+
+    @property
+    def child(self) -> int:
+        return self._keeper.child
 
     def emit(
         self, body: ev.Body, pid: int | None = None, at: float | None = None
@@ -152,8 +148,10 @@ class Supervisor:
             for key, _ in self._selector.select(TICK_S):
                 if key.data is self.receiver:
                     self._receive(key.fileobj)
+                elif key.data is self._clients:
+                    self._clients.ready(key.fileobj)
                 else:
-                    self._heard(key.fileobj)
+                    self._hear_keeper()
             self._tick(time.monotonic())
             self.log.flush()
         self._end()
@@ -173,7 +171,7 @@ class Supervisor:
             self.emit(ev.ChildSpawned(self.child))
         self.emit(
             ev.SupervisorStarted(
-                os.getpid(), self.keeper, bool(self.takeover), self.takeover
+                os.getpid(), self._keeper.pid, bool(self.takeover), self.takeover
             )
         )
         for process in self.state.processes.values():
@@ -186,8 +184,8 @@ class Supervisor:
             child_started=start_time(self.child) or now,
             supervisor=os.getpid(),
             supervisor_started=start_time(os.getpid()),
-            keeper=self.keeper,
-            keeper_started=start_time(self.keeper),
+            keeper=self._keeper.pid,
+            keeper_started=start_time(self._keeper.pid),
             versions={"trainwatch": _version(), "python": platform.python_version()},
         )
         self._write_manifest()
@@ -197,11 +195,11 @@ class Supervisor:
         """The keeper says which process is the child, once it runs."""
         deadline = time.monotonic() + START_S
         while not self.child:
-            if self._link is None or time.monotonic() > deadline:
+            if not self._keeper.open or time.monotonic() > deadline:
                 raise RefusedError("the command never started")
-            for _ in self._selector.select(TICK_S):
-                self._hear_keeper(self._link)
-                break
+            for key, _ in self._selector.select(TICK_S):
+                if key.data is self._keeper:
+                    self._keeper.hear()
 
     def _tick(self, mono: float) -> None:
         self._notice_end(mono)
@@ -228,7 +226,7 @@ class Supervisor:
         if total != self._refused and self._due("refused", mono, 1.0):
             self._refused = total
             self.emit(refused.body())
-        _reap()
+        orphans.reap()
 
     def _due(self, name: str, mono: float, every: float) -> bool:
         if mono < self._next.get(name, 0.0):
@@ -303,7 +301,7 @@ class Supervisor:
     def _sample_host(self, mono: float) -> None:
         if self._host is None:
             self._host = HostSampler(self.child, Path(self.facts.cwd))
-        sample = self._host.sample(mono, self._console_lost)
+        sample = self._host.sample(mono, self._keeper.lost)
         if worth_telling(self._told_host, sample) or self._due(
             "host told", mono, HOST_TELL_S
         ):
@@ -313,53 +311,13 @@ class Supervisor:
 
     # --- control ---
 
-    def _heard(self, file: object) -> None:
-        assert isinstance(file, socket.socket)
-        if file is self._control:
-            try:
-                client, _ = file.accept()
-            except OSError:
-                return
-            client.setblocking(False)
-            self._clients[client.fileno()] = (client, bytearray())
-            self._selector.register(client, selectors.EVENT_READ, self)
-        elif file is self._link:
-            self._hear_keeper(file)
-        else:
-            self._hear_client(file)
-
-    def _hear_client(self, client: socket.socket) -> None:
-        _, buffer = self._clients[client.fileno()]
-        try:
-            data = client.recv(4096)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
-        buffer += data
-        if not data or len(buffer) > LONGEST_REQUEST:
-            self._hang_up(client)
-            return
-        while b"\n" in buffer:
-            line, _, rest = bytes(buffer).partition(b"\n")
-            buffer[:] = rest
-            self._asked(client, line)
-
-    def _hang_up(self, client: socket.socket) -> None:
+    def _client_left(self, client: socket.socket) -> None:
         for command in self._commands:
             if command.client is client:
                 command.client = None
-        del self._clients[client.fileno()]
-        self._selector.unregister(client)
-        client.close()
 
-    def _asked(self, client: socket.socket, line: bytes) -> None:
-        try:
-            message = json.loads(line)
-            name = message["command"]
-        except (ValueError, KeyError, TypeError):
-            answer(client, "refused", "not a command")
-            return
+    def _asked(self, client: socket.socket, message: Mapping[str, Any]) -> None:
+        name = message["command"]
         if name in COMMANDS:
             self._start(COMMANDS[name], client, message)
             return
@@ -370,7 +328,7 @@ class Supervisor:
             "ping": lambda _: f"supervisor {os.getpid()}",
         }
         if name not in quick:
-            answer(client, "refused", f"unknown command {str(name)[:40]!r}")
+            answer(client, "refused", f"unknown command {name[:40]!r}")
             return
         try:
             answer(client, "done", quick[name](message))
@@ -409,57 +367,23 @@ class Supervisor:
 
     # --- the keeper ---
 
-    def _hear_keeper(self, link: socket.socket) -> None:
-        try:
-            data = link.recv(4096)
-        except (BlockingIOError, InterruptedError):
+    def _hear_keeper(self) -> None:
+        self._keeper.hear()
+        if self._keeper.open or (self.folder / EXIT).exists():
             return
-        except OSError:
-            data = b""
-        if data:
-            *lines, self._link_buffer = (self._link_buffer + data).split(b"\n")
-            for line in lines:
-                message = json.loads(line)
-                self.child = message.get("child", self.child)
-                self._console_lost = message.get("lost", self._console_lost)
-            return
-        self._selector.unregister(link)
-        link.close()
-        self._link = None
-        if not (self.folder / EXIT).exists():
-            self._replace_keeper()
-
-    def _replace_keeper(self) -> None:
-        """The keeper died: start another that holds and reads the terminal."""
-        ours, theirs = socket.socketpair()
-        fds = (
-            self.terminal,
-            self._events.fileno(),
-            self._control.fileno(),
-            theirs.fileno(),
+        self._keeper.replace(
+            self.folder,
+            (self.terminal, self._events.fileno(), self._control.fileno()),
         )
-        self._keeper_process = subprocess.Popen(
-            [
-                *launch.process_words("trainwatch.runner.keeper"),
-                os.fspath(self.folder),
-                ",".join(str(fd) for fd in fds),
-                str(self.child),
-            ],
-            pass_fds=fds,
-            start_new_session=True,
-            cwd=self.folder,
-        )
-        theirs.close()
-        self._link = ours
-        self._selector.register(ours, selectors.EVENT_READ, self)
-        self.keeper = self._keeper_process.pid
         self.emit(
-            ev.SupervisorStarted(os.getpid(), self.keeper, True, "the keeper had ended")
+            ev.SupervisorStarted(
+                os.getpid(), self._keeper.pid, True, "the keeper had ended"
+            )
         )
         self.facts = replace(
             self.facts,
-            keeper=self.keeper,
-            keeper_started=start_time(self.keeper),
+            keeper=self._keeper.pid,
+            keeper_started=start_time(self._keeper.pid),
         )
         self._write_manifest()
 
@@ -470,7 +394,7 @@ class Supervisor:
             return
         if not (self.folder / EXIT).exists():
             # Only after the keeper's death, and only on Linux: the child is ours.
-            code = _adopted_exit(self.child)
+            code = orphans.exit_of(self.child)
             if code is None:
                 return
             write_exit(self.folder, code)
@@ -485,7 +409,7 @@ class Supervisor:
             return False
         if time.monotonic() - self._ended_at > FAREWELL_S:
             return True
-        return not self.receiver.connections and self._link is None
+        return not self.receiver.connections and not self._keeper.open
 
     def _end(self) -> None:
         while text := self._tail.raw():
@@ -505,8 +429,8 @@ class Supervisor:
                 self.emit(ev.ProcessLeft("the run ended"), process.pid)
         status, code, number = exit_status(self._exit, aborted)
         detail = "" if self._exit is not None else "nobody saw its exit code"
-        if self._console_lost:
-            detail = f"{size(self._console_lost)} of its output could not be kept"
+        if self._keeper.lost:
+            detail = f"{size(self._keeper.lost)} of its output could not be kept"
         self.emit(ev.RunEnded(status, code, number, detail))
         self.log.close()
         self.facts = replace(
@@ -525,7 +449,7 @@ class Supervisor:
 
     def _drain_terminal(self) -> None:
         """What is left in the terminal when the keeper died with the child."""
-        if self._link is not None:
+        if self._keeper.open:
             return
         try:
             os.set_blocking(self.terminal, False)
@@ -548,53 +472,19 @@ def _version() -> str:
     return __version__
 
 
-def _adopt_orphans() -> None:
-    """
-    Become the parent of the child should the keeper die (Linux
-    PR_SET_CHILD_SUBREAPER), so that its exit code is still seen.
-    """
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
-
-
-_exits: dict[int, int] = {}
-
-
-def _reap() -> None:
-    """Collect children that ended: the keeper, and what it left to us."""
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        _exits[pid] = os.waitstatus_to_exitcode(status)
-
-
-def _adopted_exit(child: int) -> int | None:
-    _reap()
-    return _exits.get(child)
-
-
 def main() -> None:
     """FOLDER FDS KEEPER CHILD WHY; FDS are terminal, events, control, link."""
     folder, fds, keeper, child, takeover = sys.argv[1:]
     terminal, events, control, link = (int(fd) for fd in fds.split(","))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _adopt_orphans()
-    link_socket = socket.socket(fileno=link)
-    link_socket.setblocking(False)
+    orphans.adopt()
     Supervisor(
         Path(folder),
         terminal,
         socket.socket(fileno=events),
         socket.socket(fileno=control),
-        link_socket,
+        socket.socket(fileno=link),
         int(keeper),
         int(child),
         takeover,
