@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from trainwatch.runner.fold import percentile, usual
+from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.memory import rest_is_activations, rest_of_peak
 from trainwatch.runner.state import (
     SEVERITIES,

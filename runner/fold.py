@@ -7,12 +7,12 @@ whose type is not known is counted and changes nothing else.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from trainwatch.probes import events as ev
+from trainwatch.runner.durations import add_duration, thin
 from trainwatch.runner.state import (
     EMPTY,
     Checkpoint,
@@ -22,7 +22,6 @@ from trainwatch.runner.state import (
     Host,
     Ledger,
     PhaseNow,
-    PhaseStat,
     Process,
     RunState,
     StepStat,
@@ -31,12 +30,9 @@ from trainwatch.runner.state import (
     TriagedWarning,
 )
 
-RECENT = 64
-"""Durations kept per phase for its median and 95th percentile."""
 WARM_UP = 1
 """First runs of a phase inside steps that do not count as usual: they are 5 to
 50 times slower (allocation, autotuning)."""
-SERIES_POINTS = 512
 GENERATIONS = 32
 COMMANDS = 64
 PROBE_ERRORS = 16
@@ -59,18 +55,6 @@ def fold_all(events: Iterable[ev.Event], state: RunState = EMPTY) -> RunState:
     return state
 
 
-def usual(stat: PhaseStat | None) -> float | None:
-    """The median duration of a phase in this run, or None before it has one."""
-    return statistics.median(stat.recent) if stat and stat.recent else None
-
-
-def percentile(values: tuple[float, ...], share: float) -> float | None:
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -88,24 +72,6 @@ def _process(state: RunState, pid: int, **changes: Any) -> RunState:
 
 def _get(state: RunState, event: ev.Event) -> Process:
     return state.processes.get(event.pid) or Process(pid=event.pid, joined=event.time)
-
-
-def add_duration(
-    stat: PhaseStat | None, seconds: float, count: int, warm_up: int, clock: str
-) -> PhaseStat:
-    """`stat` after `count` more runs that took `seconds` together."""
-    stat = stat or PhaseStat()
-    each = seconds / count if count else 0.0
-    recent = stat.recent
-    if count and stat.count >= warm_up:
-        recent = (*recent[-RECENT + 1 :], each)
-    return PhaseStat(
-        count=stat.count + count,
-        total_s=stat.total_s + seconds,
-        last_s=each if count else stat.last_s,
-        recent=recent,
-        clock=clock,
-    )
 
 
 # --- the run ---
@@ -410,14 +376,6 @@ def _metrics(state: RunState, event: ev.Event, body: ev.MetricsLogged) -> RunSta
     for name, value in body.values.items():
         series[name] = thin((*series.get(name, ()), (body.step, value)))
     return replace(state, series=series)
-
-
-def thin(points: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
-    """At most SERIES_POINTS points: the older half loses every second one."""
-    if len(points) <= SERIES_POINTS:
-        return points
-    half = len(points) // 2
-    return (*points[:half:2], *points[half:])
 
 
 def _generation_began(

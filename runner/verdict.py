@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainwatch.runner.fold import percentile, usual
+from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.state import Process, RunState
 from trainwatch.runner.text import duration, size
 

@@ -8,7 +8,8 @@ import pytest
 
 from trainwatch.probes import events as ev
 from trainwatch.runner import memo
-from trainwatch.runner.fold import RECENT, SERIES_POINTS, fold_all, usual
+from trainwatch.runner.durations import RECENT, SERIES_POINTS, usual
+from trainwatch.runner.fold import fold_all
 from trainwatch.runner.state import EMPTY, RunState
 from trainwatch.runner.verdict import judge
 

@@ -11,8 +11,8 @@ from typing import Any
 from trainwatch.probes import events as ev
 from trainwatch.runner.catalog import summaries
 from trainwatch.runner.document import SCHEMA, moment, show_document
+from trainwatch.runner.durations import usual
 from trainwatch.runner.errors import UsageError
-from trainwatch.runner.fold import usual
 from trainwatch.runner.follow import Follower
 from trainwatch.runner.home import find_run
 from trainwatch.runner.manifest import read

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from trainwatch.runner.fold import percentile, usual
+from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.state import PhaseNow, PhaseStat, Process
 from trainwatch.runner.text import duration, size
 from trainwatch.runner.view import RunView
