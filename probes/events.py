@@ -310,7 +310,6 @@ class ProbeCounted:
     events: int = 0
     dropped: int = 0
     errors: int = 0
-    hook_calls: int = 0
     step_cost_s: Optional[float] = None
     """Mean seconds our hooks added to a step, measured by their own clock."""
 

@@ -6,9 +6,10 @@ costs about a microsecond and no system call; anyone may read the file, also
 while the process is blocked in C and after SIGKILL. Times are the monotonic
 clock.
 
-Layout, little-endian, 4096 bytes: a header, the current phase, memory, the last
-error, and a ring of the last phase changes. `sequence` is odd while the current
-phase is being written; a reader that sees it odd or changed reads again.
+Layout, little-endian, 4096 bytes: a header, the current phase, its counters,
+memory, the last error, and a ring of the last phase changes. The current phase
+stands between two copies of a sequence number, which also counts the ring's
+entries: a reader that sees them differ reads again.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from typing import List, Optional, Tuple
 from .events import PHASES
 
 MAGIC = b"TWFLIGHT"
-LAYOUT = 1
+LAYOUT = 2
 SIZE = 4096
 
 _HEADER = struct.Struct("<8sHxxIdd")
 """magic, layout, pid, wall clock and monotonic clock at creation"""
-_CURRENT = struct.Struct("<IBBxxdqqqqqq")
-"""sequence, phase, depth, since, step, micro-step, tokens, bytes, rows, total"""
+_CURRENT = struct.Struct("<IBBxxdqqI")
+"""sequence, phase, depth, since, step, micro-step, sequence again"""
+_COUNTERS = struct.Struct("<qqqq")
+"""tokens, bytes, rows, total"""
+_COUNTERS_AT = 80
 _DETAIL_AT, _DETAIL_SIZE = 128, 128
 _MEMORY = struct.Struct("<dqqqq")
 """when, allocated, reserved, peak, rss"""
@@ -37,11 +41,11 @@ _MEMORY_AT = 256
 _ERROR_AT, _ERROR_SIZE = 320, 256
 _BEAT = struct.Struct("<d")
 _BEAT_AT = 576
-_RING_HEAD = struct.Struct("<I")
+_COUNTER = struct.Struct("<q")
 _RING_AT = 640
 _RING_ENTRY = struct.Struct("<Bxxxid")
 """phase, step, when"""
-RING = (SIZE - _RING_AT - 16) // _RING_ENTRY.size
+RING = (SIZE - _RING_AT) // _RING_ENTRY.size
 _CURRENT_AT = 40
 
 NUMBER = {name: number for number, name in enumerate(PHASES)}
@@ -94,8 +98,9 @@ class FlightRecord:
         finally:
             os.close(descriptor)
         self._sequence = 0
-        self._ring = 0
         self._detail = b""
+        self._counted = True
+        """A counter is not -1."""
         self.phase("start")
         _HEADER.pack_into(
             self._map, 0, MAGIC, LAYOUT, os.getpid(), time.time(), time.monotonic()
@@ -105,65 +110,75 @@ class FlightRecord:
         self,
         name: str,
         since: Optional[float] = None,
-        *,
         depth: int = 0,
         step: int = _UNKNOWN,
         micro_step: int = _UNKNOWN,
-        tokens: int = _UNKNOWN,
-        nbytes: int = _UNKNOWN,
-        rows: int = _UNKNOWN,
-        total: int = _UNKNOWN,
-        detail: bytes = b"",
     ) -> None:
-        """Record that `name` is the current phase since `since` (monotonic)."""
-        number = NUMBER[name]
+        """
+        Record that `name` is the current phase since `since` (monotonic), without
+        counters and detail.
+        """
         if since is None:
             since = time.monotonic()
-        self._sequence = sequence = (self._sequence + 2) & 0xFFFFFFFE
-        current = self._map
-        _RING_HEAD.pack_into(current, _CURRENT_AT, sequence | 1)
-        if detail != self._detail:
-            self._detail = detail
-            current[_DETAIL_AT : _DETAIL_AT + _DETAIL_SIZE] = detail[
-                :_DETAIL_SIZE
-            ].ljust(_DETAIL_SIZE, b"\0")
+        if self._counted:
+            self._clear()
+        number = NUMBER[name]
+        self._sequence = sequence = (self._sequence + 1) & 0xFFFFFFFF
+        _RING_ENTRY.pack_into(
+            self._map,
+            _RING_AT + sequence % RING * _RING_ENTRY.size,
+            number,
+            step if -1 <= step <= 0x7FFFFFFF else -1,
+            since,
+        )
         _CURRENT.pack_into(
-            current,
+            self._map,
             _CURRENT_AT,
-            sequence | 1,
+            sequence,
             number,
             depth & 0xFF,
             since,
             step,
             micro_step,
-            tokens,
-            nbytes,
-            rows,
-            total,
+            sequence,
         )
-        _RING_HEAD.pack_into(current, _CURRENT_AT, sequence)
-        slot = self._ring
-        _RING_ENTRY.pack_into(
-            current,
-            _RING_AT + 16 + slot * _RING_ENTRY.size,
-            number,
-            max(-1, min(step, 0x7FFFFFFF)),
-            since,
-        )
-        self._ring = slot = (slot + 1) % RING
-        _RING_HEAD.pack_into(current, _RING_AT, slot)
+
+    def describe(
+        self,
+        detail: bytes = b"",
+        *,
+        tokens: int = _UNKNOWN,
+        nbytes: int = _UNKNOWN,
+        rows: int = _UNKNOWN,
+        total: int = _UNKNOWN,
+    ) -> None:
+        """Detail and counters of the current phase."""
+        self._counted = True
+        _COUNTERS.pack_into(self._map, _COUNTERS_AT, tokens, nbytes, rows, total)
+        if detail != self._detail:
+            self._detail = detail
+            self._map[_DETAIL_AT : _DETAIL_AT + _DETAIL_SIZE] = detail[
+                :_DETAIL_SIZE
+            ].ljust(_DETAIL_SIZE, b"\0")
+
+    def _clear(self) -> None:
+        self.describe()
+        self._counted = False
 
     def tokens(self, count: int) -> None:
         """Progress inside the current phase: tokens so far."""
-        struct.pack_into("<q", self._map, _CURRENT_AT + 32, count)
+        self._counted = True
+        _COUNTER.pack_into(self._map, _COUNTERS_AT, count)
 
     def bytes(self, count: int) -> None:
         """Progress inside the current phase: bytes so far."""
-        struct.pack_into("<q", self._map, _CURRENT_AT + 40, count)
+        self._counted = True
+        _COUNTER.pack_into(self._map, _COUNTERS_AT + 8, count)
 
     def rows(self, count: int) -> None:
         """Progress inside the current phase: rows so far."""
-        struct.pack_into("<q", self._map, _CURRENT_AT + 48, count)
+        self._counted = True
+        _COUNTER.pack_into(self._map, _COUNTERS_AT + 16, count)
 
     def memory(
         self,
@@ -203,20 +218,12 @@ def read(data: bytes) -> Optional[Reading]:
     magic, layout, pid, wall, mono = _HEADER.unpack_from(data, 0)
     if magic != MAGIC or layout != LAYOUT:
         return None
-    (
-        sequence,
-        number,
-        depth,
-        since,
-        step,
-        micro,
-        tokens,
-        nbytes,
-        rows,
-        total,
-    ) = _CURRENT.unpack_from(data, _CURRENT_AT)
-    if sequence & 1 or number >= len(PHASES):
+    sequence, number, depth, since, step, micro, again = _CURRENT.unpack_from(
+        data, _CURRENT_AT
+    )
+    if sequence != again or number >= len(PHASES):
         return None
+    tokens, nbytes, rows, total = _COUNTERS.unpack_from(data, _COUNTERS_AT)
     when, allocated, reserved, peak, rss = _MEMORY.unpack_from(data, _MEMORY_AT)
     (beat,) = _BEAT.unpack_from(data, _BEAT_AT)
     return Reading(
@@ -246,12 +253,12 @@ def history(data: bytes) -> List[Tuple[str, int, float]]:
     """The last phase changes, oldest first, as (phase, step, monotonic time)."""
     if len(data) < SIZE:
         return []
-    (head,) = _RING_HEAD.unpack_from(data, _RING_AT)
+    (sequence,) = struct.unpack_from("<I", data, _CURRENT_AT)
     changes = []
-    for offset in range(RING):
-        slot = (head + offset) % RING
+    for offset in range(1, RING + 1):
+        slot = (sequence + offset) % RING
         number, step, when = _RING_ENTRY.unpack_from(
-            data, _RING_AT + 16 + slot * _RING_ENTRY.size
+            data, _RING_AT + slot * _RING_ENTRY.size
         )
         if when and number < len(PHASES):
             changes.append((PHASES[number], step, when))

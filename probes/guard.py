@@ -11,14 +11,15 @@ from time import perf_counter as clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional, Set, TypeVar
+    from typing import Any, Callable, Optional, Set, Tuple, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Meter:
-    """What the hooks of this process cost so far."""
+    """What the hooks of this process cost while it is on."""
 
+    on = True
     calls = 0
     seconds = 0.0
     errors = 0
@@ -65,19 +66,30 @@ def guarded(probe: str) -> Callable[[F], F]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if probe in _off:
                 return None
-            began = clock()
+            began = clock() if meter.on else 0.0
             try:
                 return function(*args, **kwargs)
             except Exception as error:
                 switch_off(probe, error)
                 return None
             finally:
-                meter.seconds += clock() - began
-                meter.calls += 1
+                if began:
+                    meter.seconds += clock() - began
+                    meter.calls += 1
 
+        call._trainwatch_raw = probe, function  # type: ignore[attr-defined]
         return call  # type: ignore[return-value]
 
     return decorate
+
+
+def _raw(hook: Callable[..., Any]) -> Tuple[str, Callable[..., Any]]:
+    """The probe of a guarded function or method, and the function without guard."""
+    probe, function = getattr(hook, "_trainwatch_raw", ("hook", None))
+    if function is None:
+        return probe, hook
+    owner = getattr(hook, "__self__", None)
+    return probe, function if owner is None else function.__get__(owner)
 
 
 def around(
@@ -89,26 +101,48 @@ def around(
     """
     `function` with `before(args, kwargs)` and `after(token, result, error)`.
 
-    `before` returns a token, or None for "not this call"; both are guarded by
-    the caller. Arguments, result and exceptions pass through untouched. While
-    `unless()` is true (a compiler is reading), there is nothing around it.
+    `before` returns a token, or None for "not this call". Both are guarded here,
+    in one frame less than by themselves: right after a long computation every
+    frame costs microseconds, because no cache holds it. Arguments, result and
+    exceptions pass through untouched. While `unless()` is true (a compiler is
+    reading), there is nothing around it.
     """
     if getattr(function, "_trainwatch", False):
         return function
+    probe, before = _raw(before)
+    _, after = _raw(after)
+
+    def leave(token: Any, result: Any, error: Optional[BaseException]) -> None:
+        began = clock() if meter.on else 0.0
+        try:
+            after(token, result, error)
+        except Exception as failure:
+            switch_off(probe, failure)
+        if began:
+            meter.seconds += clock() - began
+            meter.calls += 1
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if unless():
+        if probe in _off or unless():
             return function(*args, **kwargs)
-        token = before(args, kwargs)
+        began = clock() if meter.on else 0.0
+        try:
+            token = before(args, kwargs)
+        except Exception as failure:
+            switch_off(probe, failure)
+            token = None
+        if began:
+            meter.seconds += clock() - began
+            meter.calls += 1
         if token is None:
             return function(*args, **kwargs)
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
-            after(token, None, error)
+            leave(token, None, error)
             raise
-        after(token, result, None)
+        leave(token, result, None)
         return result
 
     wrapped._trainwatch = True  # type: ignore[attr-defined]

@@ -239,7 +239,7 @@ class Loop:
     def begin(self, evidence: str) -> None:
         """A plain loop trains."""
         self.process.identify(evidence)
-        self.process.training_begins()
+        self.process.cost.begin()
         self._step = 0
         self._bars = Bars()
         self.timeline.begin_training(0)
@@ -268,7 +268,7 @@ class Loop:
         self._stepped.clear()
         self._step += 1
         self.timeline.end_step(self._step)
-        self.process.step_ended()
+        self.process.cost.step_ended()
         if self._bars.look(self._step):
             self.process.emit(LengthGuessed(self._bars.total, "its progress bar"))
         if not self._discovered:

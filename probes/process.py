@@ -9,6 +9,7 @@ import sys
 import time
 
 from .connection import Connection
+from .cost import StepCost
 from .guard import meter
 
 TYPE_CHECKING = False
@@ -56,9 +57,8 @@ class Process:
         self.ticks: List[Callable[[float], None]] = []
         self._identified = False
         self._counted = 0.0
-        self._calls = 0
-        self._cost_from: Optional[Tuple[float, int]] = None
-        """Seconds of hooks and steps when the first step had ended."""
+        self._told = 0
+        self.cost = StepCost(meter)
         self.connection = Connection(
             address, self._hello, self._request, self._tick, self.rank
         )
@@ -103,33 +103,15 @@ class Process:
             )
         )
 
-    def training_begins(self) -> None:
-        """The cost of the hooks is counted anew, from the end of the next step."""
-        self._cost_from = None
-
-    def step_ended(self) -> None:
-        """The first step is left out: that is where we describe and measure."""
-        if self._cost_from is None and self.timeline is not None:
-            self._cost_from = (meter.seconds, self.timeline.steps)
-
-    def step_cost(self) -> Optional[float]:
-        """Mean seconds our hooks took per step, None before the second."""
-        if self._cost_from is None or self.timeline is None:
-            return None
-        seconds, steps = self._cost_from
-        count = self.timeline.steps - steps
-        return (meter.seconds - seconds) / count if count > 0 else None
-
     def count(self) -> None:
         """Tell the probes' own cost."""
-        cost = self.step_cost()
+        cost = self.cost.mean
         self.connection.say(
             "probe_counted",
             {
                 "events": self.connection.events,
                 "dropped": self.connection.dropped,
                 "errors": meter.errors + self.connection.errors,
-                "hook_calls": meter.calls,
                 "step_cost_s": None if cost is None else round(cost, 9),
             },
         )
@@ -184,9 +166,9 @@ class Process:
             tick(now)
         if now - self._counted >= COUNT_S:
             self._counted = now
-            if meter.calls != self._calls:
-                self._calls = meter.calls
+            if self.connection.events != self._told:
                 self.count()
+                self._told = self.connection.events
 
 
 def number(name: str) -> Optional[int]:

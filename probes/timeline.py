@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from threading import get_ident
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .events import STEP_PHASES, PhaseEnded
@@ -38,12 +39,14 @@ class Span:
         "began",
         "detail",
         "exclusive",
+        "in_step",
         "part",
         "part_began",
         "parts",
         "phase",
         "rows",
         "shown",
+        "told",
         "total",
     )
 
@@ -54,12 +57,15 @@ class Span:
         self.began = began
         self.shown = began
         self.exclusive = 0.0
+        self.in_step = phase in _STEP
         self.detail = detail
         self.rows = rows
         self.total = total
+        self.told = bool(detail) or rows >= 0 or total >= 0
+        """There is more to show than the phase."""
         self.part = ""
         self.part_began = began
-        self.parts: Dict[str, Tuple[float, float]] = {}
+        self.parts: Optional[Dict[str, Tuple[float, float]]] = None
         """Part -> (when it began first, its seconds)."""
 
 
@@ -95,6 +101,8 @@ class Timeline:
         self._clock = clock
         self._owner = threading.get_ident()
         self._stack: List[Span] = []
+        self._steps_spans = {name: Span(name, 0.0, "", -1, -1) for name in _STEP}
+        """One for each phase of a step: no phase is ever open twice."""
         self._mark = clock()
         self._base = "start"
         self._phases: Dict[str, List[float]] = {}
@@ -114,7 +122,7 @@ class Timeline:
         self, phase: str, detail: str = "", *, rows: int = -1, total: int = -1
     ) -> Optional[Span]:
         """Begin `phase`; None when it is part of what already runs."""
-        if self.silent or threading.get_ident() != self._owner:
+        if self.silent or get_ident() != self._owner:
             return None
         stack = self._stack
         for outer in stack:
@@ -131,7 +139,12 @@ class Timeline:
             stack[-1].exclusive += now - self._mark
         self._mark = now
         self._unwinding = 0
-        span = Span(phase, now, detail, rows, total)
+        span = self._steps_spans.get(phase)
+        if span is None:
+            span = Span(phase, now, detail, rows, total)
+        else:
+            span.began = span.shown = now
+            span.exclusive = 0.0
         stack.append(span)
         self._show(span, now)
         return span
@@ -144,7 +157,30 @@ class Timeline:
         nbytes: Optional[int] = None,
     ) -> None:
         """End `span` and whatever was left open inside it."""
-        if span is None or self.silent or span not in self._stack:
+        stack = self._stack
+        if span is None or self.silent:
+            return
+        if (
+            error is None
+            and span.in_step
+            and self.training
+            and stack
+            and stack[-1] is span
+        ):
+            # The usual case, short: a phase of a step ends innermost.
+            now = self._clock()
+            stack.pop()
+            seconds = span.exclusive + now - self._mark
+            self._mark = now
+            pair = self._phases.get(span.phase)
+            if pair is None:
+                self._phases[span.phase] = [1, seconds]
+            else:
+                pair[0] += 1
+                pair[1] += seconds
+            self._show_outer(now)
+            return
+        if span not in stack:
             return
         now = self._clock()
         if error is not None:
@@ -161,14 +197,7 @@ class Timeline:
             )
             if top is span:
                 break
-        if self._stack:
-            outer = self._stack[-1]
-            if outer.phase in _STEP:
-                outer.shown = now
-            self._show(outer, now)
-        else:
-            self._base = "other"
-            self._show_base(now)
+        self._show_outer(now)
 
     def part(self, span: Optional[Span], name: str) -> None:
         """Inside `span` (a generation), `name` begins."""
@@ -351,7 +380,7 @@ class Timeline:
             return
         self.flush()
         step = None if self.step < 0 else self.step
-        for name, (began, seconds) in span.parts.items():
+        for name, (began, seconds) in (span.parts or {}).items():
             self._emit(PhaseEnded(name, round(seconds, 6), began, step, failed=failed))
         self._emit(
             PhaseEnded(
@@ -368,9 +397,22 @@ class Timeline:
 
     def _end_part(self, span: Span, now: float) -> None:
         if span.part:
+            if span.parts is None:
+                span.parts = {}
             began, seconds = span.parts.get(span.part, (span.part_began, 0.0))
             span.parts[span.part] = (began, seconds + now - span.part_began)
             span.part = ""
+
+    def _show_outer(self, now: float) -> None:
+        """What runs again after a phase inside it has ended."""
+        if self._stack:
+            outer = self._stack[-1]
+            if outer.phase in _STEP:
+                outer.shown = now
+            self._show(outer, now)
+        else:
+            self._base = "other"
+            self._show_base(now)
 
     def _name(self) -> str:
         return "step" if self.training else self._base
@@ -384,13 +426,13 @@ class Timeline:
             record.phase(
                 span.part or span.phase,
                 span.shown,
-                depth=len(self._stack),
-                step=self.step,
-                micro_step=self.micro_steps if self.training else -1,
-                rows=span.rows,
-                total=span.total,
-                detail=span.detail.encode("utf-8", "replace") if span.detail else b"",
+                len(self._stack),
+                self.step,
+                self.micro_steps if self.training else -1,
             )
+            if span.told:
+                detail = span.detail.encode("utf-8", "replace")
+                record.describe(detail, rows=span.rows, total=span.total)
 
     def _show_base(self, now: float) -> None:
         record = self.record
@@ -398,8 +440,9 @@ class Timeline:
             record.phase(
                 self._name(),
                 self._step_began if self.training else now,
-                step=self.step,
-                micro_step=self.micro_steps if self.training else -1,
+                0,
+                self.step,
+                self.micro_steps if self.training else -1,
             )
 
 

@@ -53,7 +53,7 @@ class Watch:
     @guarded("trainer")
     def began(self, trainer: Any, args: Any, state: Any, given: Dict[str, Any]) -> None:
         self.process.identify("trainer")
-        self.process.training_begins()
+        self.process.cost.begin()
         root = given.get("model")
         self.loop.add_root(root)
         self.stopped = self.ended = False
@@ -87,7 +87,7 @@ class Watch:
         skipped = taken > 0 and taken == self._optimizer_steps
         self._optimizer_steps = taken
         self.timeline.end_step(int(state.global_step), skipped=skipped)
-        self.process.step_ended()
+        self.process.cost.step_ended()
 
     @guarded("requests")
     def obey(self, state: Any, control: Any) -> None:

@@ -317,7 +317,8 @@ def reading(**changes: object) -> flight.Reading:
 def test_a_flight_record_is_read_as_written(tmp_path: Path) -> None:
     path = tmp_path / "7"
     record = flight.FlightRecord(str(path))
-    record.phase("save", 5.0, step=9, nbytes=3, total=8, detail=b"checkpoint-9")
+    record.phase("save", 5.0, step=9)
+    record.describe(b"checkpoint-9", nbytes=3, total=8)
     record.memory(1, None, 3, 4)
     record.error("boom")
     seen = flight.read(path.read_bytes())
@@ -333,6 +334,25 @@ def test_a_flight_record_is_read_as_written(tmp_path: Path) -> None:
     assert (seen.allocated, seen.reserved, seen.peak, seen.rss) == (1, None, 3, 4)
     assert seen.tokens is None
     assert [h[0] for h in flight.history(path.read_bytes())] == ["start", "save"]
+    record.close()
+
+
+def test_the_next_phase_has_no_counters_of_the_one_before(tmp_path: Path) -> None:
+    record = flight.FlightRecord(str(tmp_path / "7"))
+    record.phase("decode")
+    record.tokens(5)
+    record.phase("forward")
+    seen = flight.read((tmp_path / "7").read_bytes())
+    assert seen is not None
+    assert (seen.phase, seen.tokens, seen.detail) == ("forward", None, "")
+    record.close()
+
+
+def test_a_record_that_is_being_written_is_not_read(tmp_path: Path) -> None:
+    record = flight.FlightRecord(str(tmp_path / "7"))
+    data = bytearray((tmp_path / "7").read_bytes())
+    data[flight._CURRENT_AT] += 1
+    assert flight.read(bytes(data)) is None
     record.close()
 
 
