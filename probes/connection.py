@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import select
 import socket
 import threading
 import time
@@ -108,6 +109,7 @@ class Connection:
         self._sent = 0
         self._received = b""
         self._socket: Optional[socket.socket] = None
+        self._poll: select.poll
         self._met = False
         self._next_try = 0.0
         self._back_off = BACK_OFF_S[0]
@@ -243,6 +245,8 @@ class Connection:
             line.settimeout(FAREWELL_S)
             line.connect(self.address)
             line.setblocking(False)
+            self._poll = select.poll()
+            self._poll.register(line, select.POLLIN)
         except OSError:
             self.errors += 1
             if line is not None:
@@ -305,7 +309,8 @@ class Connection:
         while lines and line is not None:
             data = b"".join(itertools.islice(lines, BATCH))[self._sent :]
             try:
-                line.settimeout(timeout)
+                if timeout:
+                    line.settimeout(timeout)
                 sent = line.send(data)
             except (BlockingIOError, InterruptedError, socket.timeout):
                 return
@@ -322,8 +327,9 @@ class Connection:
         line = self._socket
         if line is None:
             return
+        if not self._poll.poll(0):
+            return
         try:
-            line.settimeout(0.0)
             data = line.recv(65536)
         except (BlockingIOError, InterruptedError):
             return

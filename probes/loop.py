@@ -26,6 +26,8 @@ from .timeline import Span, Timeline
 
 PLAIN = "plain loop"
 MAX_ROOTS = 8
+LAYOUT_EVERY = 10
+"""Steps between two looks at whether the optimizer's groups have changed."""
 
 
 class Loop:
@@ -204,10 +206,11 @@ class Loop:
             if self._described is None or self._described() is not optimizer:
                 self._described = weakref.ref(optimizer)
                 self.process.emit(model.describe_optimizer(optimizer))
-            layout = ledger.layout(optimizer)
-            if layout != self._layout:
-                self._layout = layout
-                self._gradients = ledger.gradient_bytes(optimizer)
+            if self.optimizer_steps % LAYOUT_EVERY == 0 or not self._layout:
+                layout = ledger.layout(optimizer)
+                if layout != self._layout:
+                    self._layout = layout
+                    self._gradients = ledger.gradient_bytes(optimizer)
         self._spans[key] = self.timeline.enter("optimizer")
 
     def optimizer_ended(self, optimizer: Any, args: Any, kwargs: Any) -> None:

@@ -7,6 +7,7 @@ never creates a device context.
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import sys
@@ -40,6 +41,7 @@ class Sampler:
         self._told: Tuple[Any, ...] = ()
         self._off = False
         self._peak: Optional[int] = None
+        self._resident = Resident()
 
     def tick(self, now: float) -> None:
         if self._off or now < self._next:
@@ -55,7 +57,7 @@ class Sampler:
         timeline = self._process.timeline
         if timeline is None:
             return
-        held_rss = rss()
+        held_rss = self._resident.now()
         device, (allocated, reserved, peak) = "cpu", (None, None, None)
         limit = physical = None
         if in_use(self._torch, "cuda"):
@@ -66,7 +68,7 @@ class Sampler:
             if allocated is not None:
                 self._peak = peak = max(peak or 0, self._peak or 0, allocated)
         else:
-            physical, peak = ram(), rss_peak()
+            physical, peak = ram(), self._resident.peak()
         record = timeline.record
         if record is not None:
             record.memory(allocated, reserved, peak, held_rss)
@@ -87,29 +89,35 @@ class Sampler:
             )
 
 
-def rss() -> Optional[int]:
-    """Resident bytes of this process now, or None where only a peak is known."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return None
+class Resident:
+    """
+    Resident bytes of this process.
+
+    The file stays open and the peak comes from `getrusage`: each system call more
+    on this thread is a chance that the training thread waits for the interpreter.
+    """
+
+    def __init__(self) -> None:
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._file: Optional[int] = None
+        try:
+            self._file = os.open("/proc/self/statm", os.O_RDONLY)
+        except OSError:
+            self._file = None  # Not Linux: only the peak is known.
+
+    def now(self) -> Optional[int]:
+        """Bytes now, or None where only a peak is known."""
+        if self._file is None:
+            return None
+        return int(os.pread(self._file, 128, 0).split()[1]) * self._page
+
+    def peak(self) -> int:
+        """The most bytes this process had. Linux counts in kB, macOS in bytes."""
+        peak = int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def rss_peak() -> Optional[int]:
-    """The most resident bytes this process had."""
-    try:
-        with open("/proc/self/status", "rb") as file:
-            for line in file:
-                if line.startswith(b"VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    if sys.platform == "darwin":
-        return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    return None
-
-
+@functools.lru_cache(maxsize=1)
 def ram() -> Optional[int]:
     """Bytes of RAM in this machine."""
     try:

@@ -1,9 +1,11 @@
 """
 The Trainer of transformers and everything built on it (TRL).
 
-A callback is added to every trainer and the methods that make up a step are
-spanned, also where a subclass overrides them. Requests are honoured only when a
-step ends: the trainer resets its control flags anywhere else.
+We listen to what a trainer tells its callback handler, and span the methods that
+make up a step, also where a subclass overrides them. No callback is added: each
+one is called five times a step, and the user's list stays the user's. Requests
+are honoured only when a step ends: the trainer resets its control flags anywhere
+else.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from . import model
 from .commands import Request
 from .events import CheckpointSaved, MetricsLogged, TrainingBegan, TrainingEnded
-from .guard import around, guarded
+from .guard import around, guarded, wrap
 from .loop import Loop
 from .process import Process
 from .sizes import size_of
@@ -45,16 +47,50 @@ class Watch:
         self.stopped = False
         self.ended = True
         self._spanned: set[type] = set()
+        self._trainers: Dict[int, Any] = {}
+        """Callback handler by id -> weak reference to its trainer."""
         self._optimizer_steps = 0
         self._predictions = 0
 
-    # --- what the callback says ---
+    # --- what the trainer's callback handler was told ---
 
     @guarded("trainer")
-    def began(self, trainer: Any, args: Any, state: Any, given: Dict[str, Any]) -> None:
+    def called(self, args: Any, kwargs: Any) -> Any:
+        """The handler, arguments, state, control and what else it was told."""
+        return args
+
+    @guarded("trainer")
+    def train_began(self, told: Any, control: Any, error: Any) -> None:
+        if error is None:
+            handler, args, state = told[:3]
+            trainer = self._trainers.get(id(handler), _nobody)()
+            self.began(trainer, args, state, getattr(handler, "model", None))
+
+    @guarded("trainer")
+    def step_ended(self, told: Any, control: Any, error: Any) -> None:
+        if error is None:
+            self.stepped(told[2])
+            self.obey(told[2], control if control is not None else told[3])
+
+    @guarded("trainer")
+    def log_made(self, told: Any, control: Any, error: Any) -> None:
+        if error is None and len(told) > 4:
+            self.logged(told[2], told[4])
+
+    @guarded("trainer")
+    def prediction_made(self, told: Any, control: Any, error: Any) -> None:
+        self.predicted()
+
+    @guarded("trainer")
+    def train_ended(self, told: Any, control: Any, error: Any) -> None:
+        self.finished(int(told[2].global_step), "training ended")
+
+    # --- what follows from it ---
+
+    @guarded("trainer")
+    def began(self, trainer: Any, args: Any, state: Any, root: Any) -> None:
         self.process.identify("trainer")
         self.process.cost.begin()
-        root = given.get("model")
         self.loop.add_root(root)
         self.stopped = self.ended = False
         self.saving.clear()
@@ -219,6 +255,15 @@ class Watch:
         self.instrument(type(args[0]))
         return args[0]
 
+    @guarded("trainer")
+    def init_ended(
+        self, trainer: Any, result: Any, error: Optional[BaseException]
+    ) -> None:
+        handler = getattr(trainer, "callback_handler", None)
+        if handler is not None:
+            self._trainers = {k: r for k, r in self._trainers.items() if r()}
+            self._trainers[id(handler)] = weakref.ref(trainer)
+
     def instrument(self, cls: type) -> None:
         """Span the methods of `cls` and of its bases, each definition once."""
         for base in cls.__mro__:
@@ -236,66 +281,29 @@ class Watch:
 
 
 def install(process: Process, module: Any) -> None:
-    """Add the callback to every trainer from now on."""
+    """Listen to every trainer from now on."""
     assert process.timeline is not None
     if process.loop is None:
         return
     watch = Watch(process, process.timeline, process.loop)
     trainer_class = module.Trainer
-    callback_class = _callback(module.TrainerCallback, watch)
-
-    @guarded("trainer")
-    def init_ends(trainer: Any, result: Any, error: Optional[BaseException]) -> None:
-        if error is None and not any(
-            isinstance(known, callback_class)
-            for known in trainer.callback_handler.callbacks
-        ):
-            trainer.add_callback(callback_class(trainer))
-
     watch.instrument(trainer_class)
     trainer_class.__init__ = around(
-        trainer_class.__init__, watch.init_begins, init_ends
+        trainer_class.__init__, watch.init_begins, watch.init_ended
     )
+    for name, after in (
+        ("on_train_begin", watch.train_began),
+        ("on_step_end", watch.step_ended),
+        ("on_log", watch.log_made),
+        ("on_prediction_step", watch.prediction_made),
+        ("on_train_end", watch.train_ended),
+    ):
+        wrap(module.CallbackHandler, name, watch.called, after)
     process.endings.append(lambda: watch.finished(_step(process), "the process ended"))
 
 
-def _callback(base: Any, watch: Watch) -> Any:
-    class TrainwatchCallback(base):  # type: ignore[misc]
-        """Tells trainwatch what the trainer does. A copy of it does nothing."""
-
-        def __init__(self, trainer: Any) -> None:
-            self.trainer = weakref.ref(trainer)
-
-        def __reduce__(self) -> Any:
-            return base, ()
-
-        def on_train_begin(
-            self, args: Any, state: Any, control: Any, **given: Any
-        ) -> None:
-            watch.began(self.trainer(), args, state, given)
-
-        def on_step_end(
-            self, args: Any, state: Any, control: Any, **given: Any
-        ) -> None:
-            watch.stepped(state)
-            watch.obey(state, control)
-
-        def on_log(
-            self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any
-        ) -> None:
-            watch.logged(state, logs)
-
-        def on_prediction_step(
-            self, args: Any, state: Any, control: Any, **given: Any
-        ) -> None:
-            watch.predicted()
-
-        def on_train_end(
-            self, args: Any, state: Any, control: Any, **given: Any
-        ) -> None:
-            watch.finished(int(state.global_step), "training ended")
-
-    return TrainwatchCallback
+def _nobody() -> None:
+    """The trainer of a handler that we do not know."""
 
 
 def _step(process: Process) -> int:
