@@ -164,7 +164,7 @@ class Process:
             timeline.flush(0.2)
         for tick in self.ticks:
             tick(now)
-        if now - self._counted >= COUNT_S:
+        if timeline is not None and now - self._counted >= COUNT_S:
             self._counted = now
             if self.connection.events != self._told:
                 self.count()

@@ -255,7 +255,7 @@ def sampled(log: Log, step_: int, id_: int = 1) -> Log:
 
 
 def probes(log: Log, pid: int = PID, rank: int | None = None) -> Log:
-    return log.say(ev.ProbeCounted(1_900, 0, 0, 12_000, 0.00002), pid, rank)
+    return log.say(ev.ProbeCounted(1_900, 0, 0, 0.00002), pid, rank)
 
 
 def trained(last: int = 143) -> Log:
