@@ -475,7 +475,7 @@ class RunEnded:
     detail: str = ""
 
 
-Body = Union[
+ProbeBody = Union[
     ProcessJoined,
     RankIdentified,
     LibraryImported,
@@ -498,6 +498,11 @@ Body = Union[
     ProbeFailed,
     ProbeCounted,
     ProcessLeft,
+]
+"""What a training process may say; everything else only the supervisor."""
+
+Body = Union[
+    ProbeBody,
     RunStarted,
     ChildSpawned,
     SupervisorStarted,
@@ -523,36 +528,7 @@ def type_name(body: Type[Any]) -> str:
 TYPES: Dict[str, Type[Any]] = {type_name(cls): cls for cls in Body.__args__}  # type: ignore[attr-defined]
 _NAMES = {cls: name for name, cls in TYPES.items()}
 
-PROBE_TYPES = frozenset(
-    name
-    for name, cls in TYPES.items()
-    if cls
-    in (
-        ProcessJoined,
-        RankIdentified,
-        LibraryImported,
-        TrainingBegan,
-        LengthGuessed,
-        TrainingEnded,
-        ModelDescribed,
-        OptimizerDescribed,
-        StepEnded,
-        PhaseEnded,
-        MetricsLogged,
-        GenerationBegan,
-        GenerationEnded,
-        MemorySampled,
-        LedgerMeasured,
-        WarningRaised,
-        ExceptionRaised,
-        CheckpointSaved,
-        RequestFinished,
-        ProbeFailed,
-        ProbeCounted,
-        ProcessLeft,
-    )
-)
-"""What a training process may say; everything else only the supervisor."""
+PROBE_TYPES = frozenset(_NAMES[cls] for cls in ProbeBody.__args__)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ sequences gone, a progress bar's carriage returns folded to its last writing.
 from __future__ import annotations
 
 import codecs
+import json
 import os
 from collections import deque
 from pathlib import Path
 
-from trainwatch.runner.keeper import CONSOLE
+from trainwatch.runner.keeper import CONSOLE, INDEX
 from trainwatch.runner.text import last_writing, plain
 
 LINES = 5_000
@@ -87,6 +88,24 @@ class Tail:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def offset_at(folder: Path, when: float) -> int:
+    """
+    Where in `console.log` the output after wall clock `when` begins, to the second
+    of the index and never later; 0 without an index.
+    """
+    offset = 0
+    try:
+        with (folder / INDEX).open() as index:
+            for line in index:
+                mark = json.loads(line)
+                if mark["time"] > when:
+                    break
+                offset = int(mark["offset"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return offset
+    return offset
 
 
 def clean(line: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from trainwatch.runner import manifest
 from trainwatch.runner.errors import RunNotFoundError
 
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
+"""In the order in which names sort, so that later runs of a second come later."""
 
 
 def home() -> Path:
@@ -36,14 +37,21 @@ def new_run_folder() -> Path:
     runs = runs_folder()
     runs.mkdir(parents=True, exist_ok=True, mode=0o700)
     while True:
-        tail = "".join(_LETTERS[byte % len(_LETTERS)] for byte in os.urandom(3))
-        folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{tail}"
+        folder = runs / run_id(time.time())
         try:
             folder.mkdir(mode=0o700)
         except FileExistsError:
             continue
         (folder / "flight").mkdir(mode=0o700)
         return folder
+
+
+def run_id(now: float) -> str:
+    """The local time, and the fraction of its second in three letters."""
+    base = len(_LETTERS)
+    part = int(now % 1 * base**3)
+    tail = "".join(_LETTERS[part // base**place % base] for place in (2, 1, 0))
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{tail}"
 
 
 def run_folders() -> list[Path]:

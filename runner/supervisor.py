@@ -28,7 +28,7 @@ from trainwatch.runner.abort import Abort
 from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
 from trainwatch.runner.clients import Clients
 from trainwatch.runner.commands import Command, answer, interrupt
-from trainwatch.runner.console import Tail
+from trainwatch.runner.console import Tail, offset_at
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import complain, read_json
 from trainwatch.runner.flights import Flights
@@ -40,7 +40,7 @@ from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.snapshot import Snapshot
 from trainwatch.runner.stack import Stack
-from trainwatch.runner.state import RunState
+from trainwatch.runner.state import RunState, TriagedWarning
 from trainwatch.runner.text import size
 from trainwatch.runner.triage.book import Book
 from trainwatch.runner.truth import exit_status, start_time
@@ -104,6 +104,8 @@ class Supervisor:
         self._next: dict[str, float] = {}
         self._commands: list[Command] = []
         self._unarmed: set[Path] = set()
+        self._before: Mapping[str, TriagedWarning] = {}
+        self._aborting = False
         self._seq = 0
         self._refused = 0
         self._ended_at: float | None = None
@@ -174,9 +176,7 @@ class Supervisor:
                 os.getpid(), self._keeper.pid, bool(self.takeover), self.takeover
             )
         )
-        for process in self.state.processes.values():
-            if process.training and process.training.output_dir:
-                self._watch(process.training.output_dir)
+        self._take_over()
         self.facts = replace(
             self.facts,
             status="running",
@@ -191,6 +191,51 @@ class Supervisor:
         self._write_manifest()
         self.log.flush()
 
+    def _take_over(self) -> None:
+        """Go on from what the log says another supervisor has done."""
+        state = self.state
+        for process in state.processes.values():
+            if process.training and process.training.output_dir:
+                self._watch(process.training.output_dir)
+        if not self.takeover:
+            return
+        self._before = state.warnings
+        self._catch_up(state.last_event or 0.0)
+        for command in state.commands:
+            if command.outcome is None:
+                self._aborting |= command.command == "abort"
+                detail = "the supervisor that was doing it ended"
+                self.emit(
+                    ev.CommandFinished(command.id, command.command, "unknown", detail)
+                )
+
+    def _catch_up(self, when: float) -> None:
+        """
+        Judge the output since `when`. A family that is known already is not
+        counted again: the index is by the second, so some of it was judged before.
+        """
+        again, now = Book(), time.time()
+        self._tail.offset = offset_at(self.folder, when)
+        while text := self._tail.raw():
+            again.from_console(text, now, "", None)
+        for body in again.flush(now):
+            if body.key not in self._before:
+                self.emit(body)
+        self._before = self.state.warnings
+
+    def _warn(self, body: ev.WarningTriaged) -> None:
+        """Tell a family of warnings, with what was counted before a takeover."""
+        known = self._before.get(body.key)
+        if known is not None:
+            body = replace(
+                body,
+                count=known.count + body.count,
+                first_step=known.first_step,
+                first_seen=known.first_seen,
+                ranks=sorted({*known.ranks, *body.ranks}),
+            )
+        self.emit(body)
+
     def _await_child(self) -> None:
         """The keeper says which process is the child, once it runs."""
         deadline = time.monotonic() + START_S
@@ -203,6 +248,8 @@ class Supervisor:
 
     def _tick(self, mono: float) -> None:
         self._notice_end(mono)
+        if not self._keeper.open and self._due("keeper", mono, 1.0):
+            self._replace_keeper()
         for process in self.state.processes.values():
             if process.left is None and process.flight is not None:
                 for body in self.flights.sample(process.pid, mono):
@@ -210,7 +257,7 @@ class Supervisor:
         self._read_console()
         now = time.time()
         for warning in (*self.book.due(now), *self.book.rejudge(self.state, now)):
-            self.emit(warning)
+            self._warn(warning)
         if self._due("host", mono, HOST_S):
             self._sample_host(mono)
         if self._due("checkpoints", mono, CHECKPOINTS_S):
@@ -219,7 +266,7 @@ class Supervisor:
         if self._due("unarmed", mono, UNARMED_S):
             self._tell_unarmed()
         for command in self._commands:
-            command.tick(mono)
+            self._advance(command, lambda c: c.tick(mono))
         self._commands = [c for c in self._commands if c.outcome is None]
         refused = self.receiver.refused
         total = refused.malformed + refused.oversized + refused.foreign
@@ -348,8 +395,12 @@ class Supervisor:
         how = message.get("how", "")
         self.emit(ev.CommandAsked(command.id, command.name, str(how) if how else ""))
         self._commands.append(command)
+        self._advance(command, lambda c: c.begin(message, time.monotonic()))
+
+    def _advance(self, command: Command, move: Callable[[Command], None]) -> None:
+        """A command that meets a full disk fails alone."""
         try:
-            command.begin(message, time.monotonic())
+            move(command)
         except OSError as error:
             command.finish("failed", str(error))
 
@@ -369,12 +420,21 @@ class Supervisor:
 
     def _hear_keeper(self) -> None:
         self._keeper.hear()
-        if self._keeper.open or (self.folder / EXIT).exists():
+        if not self._keeper.open:
+            self._replace_keeper()
+
+    def _replace_keeper(self) -> None:
+        if (self.folder / EXIT).exists():
             return
-        self._keeper.replace(
-            self.folder,
-            (self.terminal, self._events.fileno(), self._control.fileno()),
-        )
+        try:
+            self._keeper.replace(
+                self.folder,
+                (self.terminal, self._events.fileno(), self._control.fileno()),
+            )
+        except OSError as error:
+            # Tried again every second: without us nobody holds the terminal.
+            complain(f"keeper: {error}")
+            return
         self.emit(
             ev.SupervisorStarted(
                 os.getpid(), self._keeper.pid, True, "the keeper had ended"
@@ -417,12 +477,14 @@ class Supervisor:
         self._tell_unarmed()
         now = time.time()
         for warning in self.book.flush(now):
-            self.emit(warning)
+            self._warn(warning)
         for checkpoint in self.checkpoints.changed(time.monotonic(), everything=True):
             self.emit(checkpoint)
-        aborted = any(isinstance(c, Abort) and c.acted for c in self._commands)
+        aborted = self._aborting or any(
+            isinstance(c, Abort) and c.acted for c in self._commands
+        )
         for command in self._commands:
-            command.child_ended(self._exit)
+            self._advance(command, lambda c: c.child_ended(self._exit))
         for process in list(self.state.processes.values()):
             if process.left is None:
                 self._last_phase(process.pid)
@@ -456,8 +518,11 @@ class Supervisor:
             data = os.read(self.terminal, CHUNK)
         except OSError:
             return
-        with (self.folder / CONSOLE).open("ab") as file:
-            file.write(data)
+        try:
+            with (self.folder / CONSOLE).open("ab") as file:
+                file.write(data)
+        except OSError as error:
+            complain(f"{CONSOLE}: {error}")
 
     def _write_manifest(self) -> None:
         try:

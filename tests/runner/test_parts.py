@@ -18,7 +18,7 @@ from trainwatch.runner.console import Tail, clean
 from trainwatch.runner.errors import LaunchError, RefusedError, RunNotFoundError
 from trainwatch.runner.files import write_atomically
 from trainwatch.runner.follow import Follower
-from trainwatch.runner.home import find_run, new_run_folder
+from trainwatch.runner.home import find_run, new_run_folder, run_id
 from trainwatch.runner.log import EventLog
 from trainwatch.runner.redact import redact, redact_argv
 from trainwatch.runner.text import duration, size
@@ -475,3 +475,9 @@ def test_only_numbered_folders_are_checkpoints() -> None:
     inside = Path("/o/checkpoint-7/sub/model.safetensors")
     assert checkpoints.folder_of(inside) == Path("/o/checkpoint-7")
     assert checkpoints.folder_of(Path("/o/model")) is None
+
+
+def test_later_runs_sort_later_also_within_a_second() -> None:
+    ids = [run_id(1_700_000_000 + n / 1000) for n in range(3000)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)

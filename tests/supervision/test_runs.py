@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from support.runs import (
+    DEADLINE_S,
     Trainwatch,
     console,
     facts,
@@ -462,3 +463,34 @@ def test_probes_that_cannot_begin_are_named_and_change_nothing(
     assert ended["exit_code"] == 0
     assert console(folder) == b"up\n"
     assert "start: RuntimeError: damaged" in trainwatch.show()["probe"]["errors"]
+
+
+def test_a_takeover_counts_on_and_closes_what_was_under_way(
+    trainwatch: Trainwatch,
+) -> None:
+    """Warnings are not counted twice, and no command stays under way for ever."""
+    code = (
+        "import signal, time, warnings\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('no', flush=True))\n"
+        "warnings.warn('odd thing happened')\n"
+        "print('up', flush=True)\n"
+        "for n in range(100): time.sleep(0.1)"
+    )
+    folder = trainwatch.start(code)
+    until(lambda: trainwatch.show()["warnings"]["items"], "the warning")
+    asked = subprocess.Popen(
+        [sys.executable, "-m", "trainwatch", "abort"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: trainwatch.show()["commands"], "the abort")
+    victim = facts(folder)["supervisor"]
+    kill(victim)
+    until(lambda: facts(folder)["supervisor"] != victim, "another supervisor")
+    asked.wait(DEADLINE_S)
+    over(folder)
+    document = trainwatch.show()
+    assert [item["count"] for item in document["warnings"]["items"]] == [1]
+    (command,) = document["commands"]
+    assert command["outcome"] == "unknown"
+    assert document["run"]["status"] == "aborted"
