@@ -175,6 +175,23 @@ class StepEnded:
 
 
 @dataclass(frozen=True)
+class DeviceTimed:
+    """One step by the device's own clock. Only some steps are sampled."""
+
+    step: int = 0
+    seconds: float = 0.0
+    """What the phases of the step add up to."""
+    phases: Dict[str, float] = field(default_factory=dict)
+    """Phase -> seconds between its borders on the device, waiting included."""
+    sampled: int = 0
+    """Steps of this process that were sampled so far, this one among them."""
+    steps: int = 0
+    """Steps of this process so far."""
+    kind: str = ""
+    """What was read, on which device: "cuda events on cuda:0"."""
+
+
+@dataclass(frozen=True)
 class PhaseEnded:
     """One phase outside the steps."""
 
@@ -361,6 +378,8 @@ class PhaseObserved:
     rows: Optional[int] = None
     total: Optional[int] = None
     detail: str = ""
+    total_by: str = ""
+    """What `total` is expected by, where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -485,6 +504,7 @@ ProbeBody = Union[
     ModelDescribed,
     OptimizerDescribed,
     StepEnded,
+    DeviceTimed,
     PhaseEnded,
     MetricsLogged,
     GenerationBegan,

@@ -6,6 +6,9 @@ STEP_PHASES that ends inside a step is added to that step; any other is told as
 `PhaseEnded` and taken out of the step it interrupts. What no phase claims is
 `other`, so a step's phases add up to its seconds.
 
+`custom` is a phase that the user named (`detail`): in a step it is filed under
+that name, and it stays open when a step ends inside it.
+
 Only the owner thread counts: the main thread, or the one that trains.
 """
 
@@ -22,7 +25,9 @@ from .flight import FlightRecord
 from .steps import Steps
 
 _STEP = frozenset(STEP_PHASES) - {"other"}
-_WORK = frozenset(("fetch", "forward", "backward", "clip", "optimizer"))
+_AROUND = _STEP | {"custom"}
+"""Phases that those of a step may run in."""
+_WORK = frozenset(("fetch", "forward", "reference", "backward", "clip", "optimizer"))
 """Phases inside of which the short ones of _PARTS are part of the work."""
 _PARTS = frozenset(("load", "save", "data", "import", "log", "download"))
 QUIET_S = 0.01
@@ -40,6 +45,7 @@ class Span:
         "detail",
         "exclusive",
         "in_step",
+        "name",
         "part",
         "part_began",
         "parts",
@@ -54,6 +60,7 @@ class Span:
         self, phase: str, began: float, detail: str, rows: int, total: int
     ) -> None:
         self.phase = phase
+        self.name = detail if phase == "custom" else phase
         self.began = began
         self.shown = began
         self.exclusive = 0.0
@@ -97,6 +104,10 @@ class Timeline:
         self.micro_steps = 0
         self.wake: Optional[Callable[[], None]] = None
         """Called once when the next phase is shown."""
+        self.marks: Optional[Callable[[str], None]] = None
+        """Told the phase that runs from now on, while a step is sampled."""
+        self.tell_own: Callable[[PhaseEnded], None] = emit
+        """Takes the end of a user's own phase outside the steps."""
         self._emit = emit
         self._clock = clock
         self._owner = threading.get_ident()
@@ -128,9 +139,9 @@ class Timeline:
         for outer in stack:
             name = outer.phase
             if (
-                name == phase
-                or name == "backward"
-                or (phase in _STEP and name not in _STEP)
+                (name == phase and (name != "custom" or outer.name == detail))
+                or (name == "backward" and phase != "compile")
+                or (phase in _STEP and name not in _AROUND)
                 or (phase in _PARTS and name in _WORK)
             ):
                 return None
@@ -184,7 +195,7 @@ class Timeline:
             return
         now = self._clock()
         if error is not None:
-            self._note(error, span.phase)
+            self._note(error, span.name)
         while True:
             top = self._stack.pop()
             top.exclusive += now - self._mark
@@ -233,7 +244,7 @@ class Timeline:
     def current(self) -> Tuple[str, Optional[int]]:
         """The phase that runs now and the steps done, None before training."""
         stack = self._stack
-        name = (stack[-1].part or stack[-1].phase) if stack else self._name()
+        name = (stack[-1].part or stack[-1].name) if stack else self._name()
         return name, None if self.step < 0 else self.step
 
     def inside(self, phase: str) -> bool:
@@ -253,6 +264,7 @@ class Timeline:
         """Training begins after `step` steps; the calling thread owns it."""
         now = self._clock()
         self._owner = threading.get_ident()
+        self._cut(now)
         self.training = True
         self.step = step
         self._phases = {}
@@ -281,8 +293,11 @@ class Timeline:
         if self.silent or not self.training:
             return
         now = self._clock()
-        while self._stack:
-            self.leave(self._stack[-1])
+        if self._stack:
+            for span in self._stack[::-1]:
+                if span.phase != "custom":
+                    self.leave(span)
+            self._cut(now)
         phases, self._phases = self._phases, {}
         claimed = 0.0
         for pair in phases.values():
@@ -295,7 +310,7 @@ class Timeline:
         tokens, self._tokens = self._tokens, 0
         self._between = 0.0
         self._step_began = now
-        self._show_base(now)
+        self._show_outer(now)
         if seconds >= FAST_S:
             self.flush()
             self._emit(
@@ -359,13 +374,28 @@ class Timeline:
             self._unwinding = id(error)
             self.failed = (id(error), phase, None if self.step < 0 else self.step)
 
+    def _cut(self, now: float) -> None:
+        """Tell the user's own phases so far; they go on in what comes next."""
+        stack = self._stack
+        if not stack:
+            return
+        stack[-1].exclusive += now - self._mark
+        self._mark = now
+        for span in stack:
+            if span.phase == "custom":
+                self._close(span, now, False, None)
+                span.began, span.exclusive = now, 0.0
+
     def _close(
         self, span: Span, now: float, failed: bool, nbytes: Optional[int]
     ) -> None:
         phase = span.phase
-        if phase in _STEP:
+        own = phase == "custom"
+        if phase in _STEP or (
+            own and self.training and all(s.phase in _AROUND for s in self._stack)
+        ):
             if self.training:
-                pair = self._phases.setdefault(phase, [0, 0.0])
+                pair = self._phases.setdefault(span.name, [0, 0.0])
                 pair[0] += 1
                 pair[1] += span.exclusive
             elif phase == "fetch":
@@ -378,8 +408,15 @@ class Timeline:
             return
         if span.exclusive < QUIET_S and phase in _PARTS and not failed and not nbytes:
             return
-        self.flush()
         step = None if self.step < 0 else self.step
+        if own:
+            self.tell_own(
+                PhaseEnded(
+                    phase, span.exclusive, span.began, step, span.name, failed=failed
+                )
+            )
+            return
+        self.flush()
         for name, (began, seconds) in (span.parts or {}).items():
             self._emit(PhaseEnded(name, round(seconds, 6), began, step, failed=failed))
         self._emit(
@@ -390,7 +427,7 @@ class Timeline:
                 step=step,
                 detail=span.detail,
                 bytes=nbytes,
-                rows=span.total if span.total >= 0 else None,
+                rows=span.total if span.total >= 0 and nbytes is None else None,
                 failed=failed,
             )
         )
@@ -433,6 +470,8 @@ class Timeline:
             if span.told:
                 detail = span.detail.encode("utf-8", "replace")
                 record.describe(detail, rows=span.rows, total=span.total)
+        if self.marks is not None:
+            self.marks(span.part or span.phase)
 
     def _show_base(self, now: float) -> None:
         record = self.record
@@ -444,6 +483,8 @@ class Timeline:
                 self.step,
                 self.micro_steps if self.training else -1,
             )
+        if self.marks is not None:
+            self.marks("other")
 
 
 def open_record(folder: str) -> Optional[FlightRecord]:
