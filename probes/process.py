@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .cautions import Fold
     from .commands import Requests
+    from .device import Sampler
     from .events import ModelDescribed
     from .loop import Loop
     from .timeline import Timeline
@@ -51,6 +52,8 @@ class Process:
         self.stack_file: Optional[str] = None
         self.devices: Set[str] = set()
         """Kinds of devices that models of this process were seen on."""
+        self.sampler: Optional[Sampler] = None
+        """Times steps by the device's clock, where it has one."""
         self.cautions: Optional[Fold] = None
         self.keep: List[Any] = []
         """What must live as long as the process."""
@@ -85,6 +88,10 @@ class Process:
         """Tell what is trained, and remember where it is."""
         self.devices.update(device.partition(":")[0] for device in model.devices)
         self.emit(model)
+        if "cuda" in self.devices:
+            from .device import watch
+
+            watch(self, model.devices)
 
     def identify(self, evidence: str) -> None:
         """First evidence of training: this process is a rank."""
