@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.durations import add_duration, thin
+from trainwatch.runner.progress import mark
 from trainwatch.runner.state import (
     EMPTY,
     Checkpoint,
     Command,
+    DeviceTimes,
     Finding,
     Generation,
     Host,
@@ -300,6 +302,24 @@ def _step_ended(state: RunState, event: ev.Event, body: ev.StepEnded) -> RunStat
     )
 
 
+def _device_timed(state: RunState, event: ev.Event, body: ev.DeviceTimed) -> RunState:
+    known = _get(state, event).device or DeviceTimes()
+    phases = dict(known.phases)
+    for name, seconds in (*body.phases.items(), ("step", body.seconds)):
+        if name in ev.PHASES:
+            phases[name] = add_duration(phases.get(name), seconds, 1, 0, "device")
+    device = DeviceTimes(
+        kind=body.kind,
+        sampled=body.sampled,
+        steps=body.steps,
+        step=body.step,
+        seconds=body.seconds,
+        last_phases=body.phases,
+        phases=phases,
+    )
+    return _process(state, event.pid, device=device)
+
+
 def _phase_ended(state: RunState, event: ev.Event, body: ev.PhaseEnded) -> RunState:
     if body.phase not in ev.PHASES:
         return state
@@ -329,8 +349,10 @@ def _phase_observed(
         rows=body.rows,
         total=body.total,
         detail=body.detail,
+        total_by=body.total_by,
     )
     before = process.phase
+    now = replace(now, marks=mark(before, now))
     counters = (now.name, now.since, now.tokens, now.bytes, now.rows, now.micro_step)
     moved = counters != (
         before.name,
@@ -621,6 +643,7 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.ModelDescribed: _model,
     ev.OptimizerDescribed: _optimizer,
     ev.StepEnded: _step_ended,
+    ev.DeviceTimed: _device_timed,
     ev.PhaseEnded: _phase_ended,
     ev.PhaseObserved: _phase_observed,
     ev.MetricsLogged: _metrics,

@@ -48,6 +48,10 @@ class PhaseNow:
     rows: int | None = None
     total: int | None = None
     detail: str = ""
+    total_by: str = ""
+    """What `total` is expected by, where it is not known."""
+    marks: tuple[tuple[float, int], ...] = ()
+    """When its counter was last seen to move, and to where; oldest first."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,22 @@ class StepStat:
     recent: tuple[float, ...] = ()
     tokens: int | None = None
     skipped: int = 0
+
+
+@dataclass(frozen=True)
+class DeviceTimes:
+    """Sampled steps by the device's own clock."""
+
+    kind: str = ""
+    sampled: int = 0
+    steps: int = 0
+    """Steps of the process when the last one was sampled."""
+    step: int = 0
+    seconds: float = 0.0
+    last_phases: Mapping[str, float] = field(default_factory=dict)
+    """Phase of the last sampled step -> seconds."""
+    phases: Mapping[str, PhaseStat] = field(default_factory=dict)
+    """Phase, and `step` -> its durations over the sampled steps."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +181,7 @@ class Process:
     training: Training | None = None
     phases: Mapping[str, PhaseStat] = field(default_factory=dict)
     steps: StepStat = StepStat()
+    device: DeviceTimes | None = None
     memory: Memory = Memory()
     ledger: Ledger = Ledger()
     trainable: Trainable | None = None
