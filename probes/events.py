@@ -227,18 +227,46 @@ class GenerationEnded:
     id: int = 0
     ttft_s: Optional[float] = None
     tokens: int = 0
-    """New tokens of the longest row."""
+    """New tokens of the longest row. Rows that ended before are filled up to it,
+    so rows times tokens is more than was generated."""
+    """A call of `generate`, told when its settings are settled."""
+
     seconds: float = 0.0
     tokens_per_s: Optional[float] = None
-    """Decode rate: tokens after the first over the time after the first."""
+    """Length of the prompt, padding included; of the encoder's where there is
+    one."""
+    """Decode rate: tokens after the first over the time after the first, of one
+    row."""
+    """The cap: new tokens of a row at most."""
     second_token_s: Optional[float] = None
-    """Time between the first and the second token."""
+    """Rows of the prompt."""
+    """Time between the first and the second token; with assisted decoding to the
+    next ones."""
+    began: Optional[float] = None
+    """Monotonic clock, when it was called."""
+
+
+@dataclass(frozen=True)
+class GenerationAdvanced:
+    """How far a generation is that takes long. The fields are those of
+    `GenerationEnded`, so far."""
+
+    id: int = 0
+    tokens: int = 0
+    max_new_tokens: Optional[int] = None
+    ttft_s: Optional[float] = None
+    second_token_s: Optional[float] = None
+    inter_token_s: Optional[float] = None
+    inter_token_first_half_s: Optional[float] = None
+    inter_token_second_half_s: Optional[float] = None
+    use_cache: Optional[bool] = None
     hit_cap: Optional[bool] = None
     failed: bool = False
 
 
 @dataclass(frozen=True)
 class MemorySampled:
+    """From the call to the first token, which the loop has chosen by then."""
     """Bytes held by this process on its training device, or in RAM on a CPU."""
 
     device: str = "cpu"
@@ -247,7 +275,22 @@ class MemorySampled:
     peak: Optional[int] = None
     rss: Optional[int] = None
     torch_limit: Optional[int] = None
+    """Some row ended at the cap and not by itself. Where that would ask a device,
+    the longest row came to the cap."""
     physical: Optional[int] = None
+    max_new_tokens: Optional[int] = None
+    inter_token_s: Optional[float] = None
+    """Median time from token to token."""
+    inter_token_first_half_s: Optional[float] = None
+    inter_token_second_half_s: Optional[float] = None
+    """The same of the first and of the second half of the tokens."""
+    use_cache: Optional[bool] = None
+    """The forwards handed on a key-value cache (or another state)."""
+    rows: Optional[int] = None
+    """Rows of the result."""
+    rows_at_cap: Optional[int] = None
+    """Rows that ended at the cap and not by themselves; None where a device would
+    have to be asked."""
     phase: str = ""
 
 
@@ -521,6 +564,7 @@ ProbeBody = Union[
 ]
 """What a training process may say; everything else only the supervisor."""
 
+    GenerationAdvanced,
 Body = Union[
     ProbeBody,
     RunStarted,

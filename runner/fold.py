@@ -366,12 +366,11 @@ def _phase_observed(
     if generations and not generations[-1].done and body.tokens is not None:
         last = generations[-1]
         ttft = last.ttft_s
-        generations = (*generations[:-1], replace(last, tokens=body.tokens))
         if ttft is None and body.phase == "decode":
-            generations = (
-                *generations[:-1],
-                replace(generations[-1], ttft_s=max(0.0, body.since - last.began)),
-            )
+            ttft = max(0.0, body.since - last.began)
+        if body.tokens >= last.tokens:
+            last = replace(last, tokens=body.tokens, seen=event.time, ttft_s=ttft)
+        generations = (*generations[:-1], last)
     return _process(
         state,
         body.of,
@@ -412,6 +411,9 @@ def _generation_began(
         step=body.step,
         began=event.time,
     )
+    if body.began is not None:
+        ago = max(0.0, event.mono - body.began)
+        generation = replace(generation, began=event.time - ago)
     return _process(
         state,
         event.pid,
@@ -421,27 +423,50 @@ def _generation_began(
     )
 
 
+def _generation_advanced(
+    state: RunState, event: ev.Event, body: ev.GenerationAdvanced
+) -> RunState:
+    facts = {**vars(body), "seen": event.time}
+    process = _get(state, event)
+    return _process(
+        state,
+        event.pid,
+        generations=_told(process.generations, body.id, facts),
+        progressed=event.time,
+    )
+
+
 def _generation_ended(
     state: RunState, event: ev.Event, body: ev.GenerationEnded
 ) -> RunState:
     process = _get(state, event)
-    ended = tuple(
-        replace(
-            g,
-            ttft_s=body.ttft_s,
-            tokens=body.tokens,
-            tokens_per_s=body.tokens_per_s,
-            second_token_s=body.second_token_s,
-            hit_cap=body.hit_cap,
-            seconds=body.seconds,
-            failed=body.failed,
-            done=True,
-        )
-        if g.id == body.id
-        else g
-        for g in process.generations
+    generated = process.generated
+    rows = body.rows if body.rows_at_cap is not None else None
+    return _process(
+        state,
+        event.pid,
+        generations=_told(process.generations, body.id, {**vars(body), "done": True}),
+        generated=replace(
+            generated,
+            calls=generated.calls + 1,
+            failed=generated.failed + body.failed,
+            tokens=generated.tokens + body.tokens,
+            seconds=generated.seconds + body.seconds,
+            capped=generated.capped + (body.hit_cap is not None),
+            at_cap=generated.at_cap + bool(body.hit_cap),
+            rows=generated.rows + (rows or 0),
+            rows_at_cap=generated.rows_at_cap + (body.rows_at_cap or 0),
+        ),
+        progressed=event.time,
     )
-    return _process(state, event.pid, generations=ended, progressed=event.time)
+
+
+def _told(
+    generations: tuple[Generation, ...], number: int, facts: Mapping[str, Any]
+) -> tuple[Generation, ...]:
+    """`generations` where number `number` has what `facts` say of it."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    return tuple(replace(g, **known) if g.id == number else g for g in generations)
 
 
 def _memory(state: RunState, event: ev.Event, body: ev.MemorySampled) -> RunState:
@@ -648,6 +673,7 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.PhaseObserved: _phase_observed,
     ev.MetricsLogged: _metrics,
     ev.GenerationBegan: _generation_began,
+    ev.GenerationAdvanced: _generation_advanced,
     ev.GenerationEnded: _generation_ended,
     ev.MemorySampled: _memory,
     ev.LedgerMeasured: _ledger,

@@ -153,11 +153,36 @@ class Generation:
     tokens: int = 0
     tokens_per_s: float | None = None
     second_token_s: float | None = None
+    inter_token_s: float | None = None
+    inter_token_first_half_s: float | None = None
+    inter_token_second_half_s: float | None = None
+    use_cache: bool | None = None
     hit_cap: bool | None = None
+    rows: int | None = None
+    rows_at_cap: int | None = None
     began: float = 0.0
+    seen: float | None = None
+    """When `tokens` was seen, while it runs."""
     seconds: float | None = None
     done: bool = False
     failed: bool = False
+
+
+@dataclass(frozen=True)
+class Generated:
+    """All calls of `generate` that a process has ended, summed."""
+
+    calls: int = 0
+    failed: int = 0
+    tokens: int = 0
+    """New tokens of each call's longest row."""
+    seconds: float = 0.0
+    capped: int = 0
+    """Calls of which it is known whether they ended at the cap."""
+    at_cap: int = 0
+    rows: int = 0
+    """Rows of which it is known."""
+    rows_at_cap: int = 0
 
 
 @dataclass(frozen=True)
@@ -187,6 +212,7 @@ class Process:
     trainable: Trainable | None = None
     generations: tuple[Generation, ...] = ()
     generation_count: int = 0
+    generated: Generated = Generated()
     metrics: Mapping[str, float] = field(default_factory=dict)
     metrics_at: float | None = None
     epoch: float | None = None
