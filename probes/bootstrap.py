@@ -14,7 +14,7 @@ import threading
 import time
 from importlib import import_module
 
-from . import cautions, failures
+from . import cautions, failures, standin
 from .guard import switch_off, tell_to
 from .imports import ImportWatch
 from .process import Process
@@ -28,6 +28,8 @@ LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 """Their import is a phase and an event."""
 PROBES = (
     ("logging", "cautions"),
+    ("trainwatch", "custom"),
+    ("torch", "custom"),
     ("torch", "loop"),
     ("torch", "loading"),
     ("torch", "saving"),
@@ -49,6 +51,7 @@ PROBES = (
 
 def arm() -> Optional[Process]:
     """Arm this process, or leave it alone where there is nothing to watch."""
+    standin.install()
     process = Process(os.environ["TRAINWATCH_SOCKET"], os.environ["TRAINWATCH_RUN"])
     if not process.role:
         return None

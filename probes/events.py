@@ -51,12 +51,23 @@ PHASES = (
     "upload",
     "wait",
     "other",
+    "reference",
+    "custom",
 )
 """Every phase by name. The position is its number in a flight record, so new
 phases are appended."""
 
-STEP_PHASES = ("fetch", "forward", "loss", "backward", "clip", "optimizer", "other")
-"""The phases that make up a step, in the order they run."""
+STEP_PHASES = (
+    "fetch",
+    "forward",
+    "loss",
+    "backward",
+    "clip",
+    "optimizer",
+    "reference",
+    "other",
+)
+"""The phases that make up a step; a user's own come in by their names."""
 
 
 class MalformedEvent(ValueError):
@@ -204,6 +215,8 @@ class PhaseEnded:
     bytes: Optional[int] = None
     rows: Optional[int] = None
     failed: bool = False
+    count: int = 1
+    """More than one where short phases of a user's own were summed."""
 
 
 @dataclass(frozen=True)

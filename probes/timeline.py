@@ -332,6 +332,19 @@ class Timeline:
     def end_training(self) -> None:
         """No step is under way any more."""
         self.flush()
+        for name, (count, seconds) in self._phases.items():
+            if name not in _STEP:
+                self.tell_own(
+                    PhaseEnded(
+                        "custom",
+                        seconds,
+                        self._step_began,
+                        self.step,
+                        name,
+                        count=int(count),
+                    )
+                )
+        self._phases = {}
         self.training = False
         self._fetch = None
         self._base = "other"

@@ -10,24 +10,7 @@ from typing import Any
 
 import pytest
 
-
-def other_pythons() -> list[str]:
-    """One working interpreter of each other version that is installed here."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = []
-    for minor in range(9, 15):
-        name = f"python3.{minor}"
-        known = [shutil.which(name), *pyenv.glob(f"3.{minor}.*/bin/{name}")]
-        for path in known:
-            if minor != sys.version_info.minor and path and works(path):
-                found.append(os.fspath(path))
-                break
-    return found
-
-
-def works(path: str | Path) -> bool:
-    """Not a shim for a version that is not installed."""
-    return subprocess.run([path, "-c", ""], capture_output=True).returncode == 0
+from support.pythons import other_pythons
 
 
 def test_a_short_process_joins_and_leaves(run: Any, collector: Any) -> None:

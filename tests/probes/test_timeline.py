@@ -323,3 +323,89 @@ def test_a_forked_child_writes_nothing(
     timeline.end()
     assert told == []
     assert path.read_bytes() == before
+
+
+def test_a_users_own_phase_is_filed_under_its_name(
+    timeline: Timeline, clock: Clock, told: list[Any]
+) -> None:
+    timeline.begin_training(0)
+    rollout = timeline.enter("custom", "rollout")
+    clock.pass_(1.0)
+    spend(timeline, clock, "forward", 2.0)
+    reward = timeline.enter("custom", "reward")
+    clock.pass_(0.5)
+    assert timeline.enter("custom", "rollout") is None
+    assert timeline.current() == ("reward", 0)
+    timeline.leave(reward)
+    generate = timeline.enter("generate")
+    assert timeline.enter("forward") is None
+    sampling = timeline.enter("custom", "sampling")
+    clock.pass_(0.25)
+    timeline.leave(sampling)
+    clock.pass_(4.0)
+    timeline.leave(generate)
+    timeline.leave(rollout)
+    timeline.end_step(1)
+    sampled, generated, step = told
+    assert (sampled.phase, sampled.detail, sampled.seconds) == (
+        "custom",
+        "sampling",
+        0.25,
+    )
+    assert (generated.phase, generated.seconds) == ("generate", 4.0)
+    assert step.phases == {
+        "forward": [1, 2.0],
+        "reward": [1, 0.5],
+        "rollout": [1, 1.0],
+        "other": [1, 0.0],
+    }
+    assert step.seconds == 3.5
+
+
+def test_a_users_own_phase_outlives_a_step(
+    timeline: Timeline, clock: Clock, told: list[Any]
+) -> None:
+    stage = timeline.enter("custom", "stage")
+    clock.pass_(9.0)
+    timeline.begin_training(0)
+    for number in (1, 2):
+        clock.pass_(1.0)
+        lost = timeline.enter("loss")
+        clock.pass_(0.5)
+        timeline.end_step(number)
+        timeline.leave(lost)
+    assert timeline.current() == ("stage", 2)
+    clock.pass_(3.0)
+    timeline.leave(stage)
+    timeline.end_training()
+    before, first, second, after = told
+    assert (before.detail, before.seconds, before.step) == ("stage", 9.0, None)
+    for step in (first, second):
+        assert step.seconds == 1.5
+        assert step.phases == {"loss": [1, 0.5], "stage": [1, 1.0], "other": [1, 0.0]}
+    assert (after.detail, after.seconds, after.step) == ("stage", 3.0, 2)
+
+
+def test_an_error_in_a_users_own_phase(
+    timeline: Timeline, clock: Clock, told: list[Any]
+) -> None:
+    timeline.begin_training(0)
+    error = RuntimeError("boom")
+    span = timeline.enter("custom", "reward")
+    timeline.leave(span, error)
+    assert timeline.failed == (id(error), "reward", 0)
+
+
+def test_compilation_inside_backward_is_told(
+    timeline: Timeline, clock: Clock, told: list[Any]
+) -> None:
+    timeline.begin_training(0)
+    backward = timeline.enter("backward")
+    spend(timeline, clock, "compile", 5.0)
+    clock.pass_(1.0)
+    timeline.leave(backward)
+    timeline.end_step(1)
+    compiled, step = told
+    assert (compiled.phase, compiled.seconds) == ("compile", 5.0)
+    assert step.phases["backward"] == [1, 1.0]
+    assert step.seconds == 1.0
