@@ -228,33 +228,17 @@ class MetricsLogged:
 
 @dataclass(frozen=True)
 class GenerationBegan:
-    id: int = 0
-    prompt_tokens: Optional[int] = None
-    max_new_tokens: Optional[int] = None
-    batch: Optional[int] = None
-    step: Optional[int] = None
-
-
-@dataclass(frozen=True)
-class GenerationEnded:
-    id: int = 0
-    ttft_s: Optional[float] = None
-    tokens: int = 0
-    """New tokens of the longest row. Rows that ended before are filled up to it,
-    so rows times tokens is more than was generated."""
     """A call of `generate`, told when its settings are settled."""
 
-    seconds: float = 0.0
-    tokens_per_s: Optional[float] = None
+    id: int = 0
+    prompt_tokens: Optional[int] = None
     """Length of the prompt, padding included; of the encoder's where there is
     one."""
-    """Decode rate: tokens after the first over the time after the first, of one
-    row."""
+    max_new_tokens: Optional[int] = None
     """The cap: new tokens of a row at most."""
-    second_token_s: Optional[float] = None
+    batch: Optional[int] = None
     """Rows of the prompt."""
-    """Time between the first and the second token; with assisted decoding to the
-    next ones."""
+    step: Optional[int] = None
     began: Optional[float] = None
     """Monotonic clock, when it was called."""
 
@@ -273,24 +257,27 @@ class GenerationAdvanced:
     inter_token_first_half_s: Optional[float] = None
     inter_token_second_half_s: Optional[float] = None
     use_cache: Optional[bool] = None
-    hit_cap: Optional[bool] = None
-    failed: bool = False
 
 
 @dataclass(frozen=True)
-class MemorySampled:
+class GenerationEnded:
+    id: int = 0
+    ttft_s: Optional[float] = None
     """From the call to the first token, which the loop has chosen by then."""
-    """Bytes held by this process on its training device, or in RAM on a CPU."""
-
-    device: str = "cpu"
-    allocated: Optional[int] = None
-    reserved: Optional[int] = None
-    peak: Optional[int] = None
-    rss: Optional[int] = None
-    torch_limit: Optional[int] = None
+    tokens: int = 0
+    """New tokens of the longest row. Rows that ended before are filled up to it,
+    so rows times tokens is more than was generated."""
+    seconds: float = 0.0
+    tokens_per_s: Optional[float] = None
+    """Decode rate: tokens after the first over the time after the first, of one
+    row."""
+    second_token_s: Optional[float] = None
+    """Time between the first and the second token; with assisted decoding to the
+    next ones."""
+    hit_cap: Optional[bool] = None
     """Some row ended at the cap and not by itself. Where that would ask a device,
     the longest row came to the cap."""
-    physical: Optional[int] = None
+    failed: bool = False
     max_new_tokens: Optional[int] = None
     inter_token_s: Optional[float] = None
     """Median time from token to token."""
@@ -304,6 +291,19 @@ class MemorySampled:
     rows_at_cap: Optional[int] = None
     """Rows that ended at the cap and not by themselves; None where a device would
     have to be asked."""
+
+
+@dataclass(frozen=True)
+class MemorySampled:
+    """Bytes held by this process on its training device, or in RAM on a CPU."""
+
+    device: str = "cpu"
+    allocated: Optional[int] = None
+    reserved: Optional[int] = None
+    peak: Optional[int] = None
+    rss: Optional[int] = None
+    torch_limit: Optional[int] = None
+    physical: Optional[int] = None
     phase: str = ""
 
 
@@ -564,6 +564,7 @@ ProbeBody = Union[
     PhaseEnded,
     MetricsLogged,
     GenerationBegan,
+    GenerationAdvanced,
     GenerationEnded,
     MemorySampled,
     LedgerMeasured,
@@ -577,7 +578,6 @@ ProbeBody = Union[
 ]
 """What a training process may say; everything else only the supervisor."""
 
-    GenerationAdvanced,
 Body = Union[
     ProbeBody,
     RunStarted,
