@@ -50,6 +50,7 @@ class Loop:
         self._discovered = False
         self._undescribed = False
         self._evaluating: Optional[Span] = None
+        self._evaluated: Callable[[], Any] = _nothing
         self._depths: Dict[int, int] = {}
         self._closures: Dict[int, bool] = {}
         self._spans: Dict[int, Optional[Span]] = {}
@@ -140,6 +141,7 @@ class Loop:
                 and self._evaluating is None
             ):
                 self._evaluating = timeline.enter("evaluate")
+                self._evaluated = weakref.ref(module)
         if learning:
             self._drop_stale_optimizers()
         span = timeline.enter("forward")
@@ -173,6 +175,10 @@ class Loop:
 
     @guarded("loop")
     def fetch_begins(self, args: Any, kwargs: Any) -> Optional[Span]:
+        if self._evaluating is not None:
+            evaluated = self._evaluated()
+            if evaluated is None or evaluated.training:
+                self._leave_evaluation()
         return self.timeline.enter("fetch")
 
     @guarded("loop")
@@ -183,6 +189,8 @@ class Loop:
 
     @guarded("loop")
     def optimizer_created(self, args: Any, kwargs: Any) -> None:
+        """It may train a model that we have not seen."""
+        self._discovered = False
         self.discover()
 
     def optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -351,6 +359,10 @@ class Loop:
         roots = self.roots()
         inner = {id(model.unwrapped(r)) for r in roots if model.unwrapped(r) is not r}
         return [root for root in roots if id(root) not in inner]
+
+
+def _nothing() -> None:
+    """No module is being evaluated."""
 
 
 def _token_count(args: Any, kwargs: Any) -> int:
