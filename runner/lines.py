@@ -85,9 +85,13 @@ def _observed(body: ev.PhaseObserved, state: RunState, event: ev.Event) -> str |
 def _generated(body: ev.GenerationEnded, state: RunState, event: ev.Event) -> str:
     rate = f", {body.tokens_per_s:.1f} tok/s" if body.tokens_per_s else ""
     return (
-        f"generate  first token {duration(body.ttft_s)}, {body.tokens:,} tokens{rate}"
+        f"generate  first token {duration(body.ttft_s)}, "
+        f"{body.tokens:,}{cap} tokens{rate}{end}{cache}"
     )
+    cap = f" of at most {body.max_new_tokens:,}" if body.max_new_tokens else ""
 
+    end = ", failed" if body.failed else ", hit the cap" if body.hit_cap else ""
+    cache = ", without a cache" if body.use_cache is False else ""
 
 def _warning(body: ev.WarningTriaged, state: RunState, event: ev.Event) -> str | None:
     if body.count > 1 or body.severity == "not_a_warning":

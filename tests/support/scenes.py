@@ -250,7 +250,22 @@ def sampled(log: Log, step_: int, id_: int = 1) -> Log:
     """A generation that has ended."""
     log.say(ev.GenerationBegan(id_, 57, 256, 1, step_))
     log.wait(31.0)
-    log.say(ev.GenerationEnded(id_, 3.2, 171, 31.0, 6.12, 0.16, False))
+    log.say(
+        ev.GenerationEnded(
+            id_,
+            3.2,
+            171,
+            31.0,
+            6.12,
+            0.16,
+            hit_cap=False,
+            max_new_tokens=256,
+            inter_token_s=0.163,
+            use_cache=True,
+            rows=1,
+            rows_at_cap=0,
+        )
+    )
     return log.say(ev.PhaseEnded("generate", 31.0, step=step_))
 
 
@@ -417,7 +432,14 @@ def generating() -> RunView:
     log.wait(41.0).say(ev.PhaseObserved(PID, "prefill", log.now - 41.0, 143, tokens=0))
     log.say(ev.PhaseObserved(PID, "decode", log.now, 143, tokens=1))
     log.wait(215.0)
-    log.say(ev.PhaseObserved(PID, "decode", log.now - 215.0, 143, tokens=1_312))
+    log.say(
+        ev.GenerationAdvanced(
+            2, 1_308, 8_192, 41.0, 0.158, 0.162, 0.159, 0.165, use_cache=True
+        )
+    )
+    log.say(
+        ev.PhaseObserved(PID, "decode", log.now - 215.0, 143, tokens=1_312, total=8_192)
+    )
     return log.view(CONSOLE)
 
 

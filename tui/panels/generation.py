@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from trainwatch.runner.state import Generation, Process
+from trainwatch.runner.generation import left_s, slowing, speed
+from trainwatch.runner.state import Generated, Generation, Process
 from trainwatch.runner.text import duration
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face, face_of
-from trainwatch.tui.format import ABSENT, rate, spread
+from trainwatch.tui.format import ABSENT, rate, roughly, spread
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import CALM, MUTED, STRONG, WARN
 from trainwatch.tui.widgets.bar import bar
@@ -30,7 +31,7 @@ class GenerationPanel(Panel):
 
     def facts(self, view: RunView) -> object:
         lead = view.state.lead
-        return lead and (lead.generations, lead.generation_count)
+        return lead and (lead.generations, lead.generation_count, lead.generated)
 
     def face(self, view: RunView) -> Face:
         lead = view.state.lead
@@ -48,6 +49,8 @@ class GenerationPanel(Panel):
             note += f", step {last.step:,}"
         if last.done:
             note += ", failed" if last.failed else ", done"
+        if lead.generated.capped > 1 and lead.generated.at_cap:
+            note += f", {lead.generated.at_cap:,} at the cap"
         return title + Content.styled(note, MUTED)
 
     def lines(self, view: RunView, width: int, height: int) -> list[Content]:
@@ -58,14 +61,18 @@ class GenerationPanel(Panel):
         last = lead.generations[-1]
         lines = [
             first_token(last, lead, until, width),
-            tokens_line(last, lead, width),
-            end_line(last, lead, width),
+            tokens_line(last, width),
+            end_line(last, view.state.over, width),
         ]
         before = lead.generations[-2::-1]
         if height > 4 and before:
-            lines.append(Content.styled("before", MUTED))
+            lines.append(spread(muted("before"), muted(caps(lead.generated)), width))
             lines += [brief(generation, width) for generation in before[: height - 4]]
         return lines
+
+
+def muted(text: str) -> Content:
+    return Content.styled(text, MUTED)
 
 
 def first_token(last: Generation, lead: Process, until: float, width: int) -> Content:
@@ -75,10 +82,13 @@ def first_token(last: Generation, lead: Process, until: float, width: int) -> Co
         prompt = f"{last.prompt_tokens:,} prompt tokens"
         if last.batch is not None and last.batch > 1:
             prompt += f" x {last.batch}"
+    left = Content(prompt)
+    if last.use_cache is False:
+        left = Content.assemble(left, (", no cache", WARN))
     if last.ttft_s is not None:
         text = Content.assemble("first token ", (duration(last.ttft_s), STRONG))
     elif last.done:
-        text = Content.styled("no token came", MUTED)
+        text = muted("no token came")
     else:
         waited = max(0.0, until - last.began)
         text = Content.assemble("no token yet, ", (duration(waited), STRONG))
@@ -87,28 +97,16 @@ def first_token(last: Generation, lead: Process, until: float, width: int) -> Co
             text = Content.assemble(
                 text, (f", last time {duration(before[-1])}", MUTED)
             )
-    return spread(Content(prompt), text, width)
+    return spread(left, text, width)
 
 
-def speed(last: Generation, lead: Process) -> float | None:
-    """Tokens a second after the first one."""
-    if last.done or last.tokens_per_s is not None:
-        return last.tokens_per_s
-    if last.ttft_s is None or last.tokens < 2:
-        return None
-    seconds = lead.phase.seen - last.began - last.ttft_s
-    return (last.tokens - 1) / seconds if seconds > 0 else None
-
-
-def tokens_line(last: Generation, lead: Process, width: int) -> Content:
+def tokens_line(last: Generation, width: int) -> Content:
     """Tokens so far against the cap, and the rate."""
     cap = last.max_new_tokens
-    head = (
-        f"{last.tokens:,} of at most {cap:,} tokens"
-        if cap
-        else f"{last.tokens:,} tokens"
-    )
-    per_s = speed(last, lead)
+    row = " a row" if max(last.batch or 1, last.rows or 1) > 1 else ""
+    head = f"{last.tokens:,} of at most {cap:,} tokens" if cap else count(last.tokens)
+    head += row
+    per_s = speed(last)
     tail = "" if per_s is None else f"{rate(per_s)} tokens/s"
     room = width - len(head) - len(tail) - 4
     if not cap or room < 6:
@@ -117,11 +115,35 @@ def tokens_line(last: Generation, lead: Process, width: int) -> Content:
     return Content("  ").join([Content(head), line, Content(tail)])
 
 
-def end_line(last: Generation, lead: Process, width: int) -> Content:
-    """Second token, and when it will end or how it ended."""
-    second = ""
-    if last.second_token_s is not None:
-        second = f"second token {duration(last.second_token_s)} later"
+def count(tokens: int) -> str:
+    return "1 token" if tokens == 1 else f"{tokens:,} tokens"
+
+
+def end_line(last: Generation, over: bool, width: int) -> Content:
+    """The time of later tokens, and when it will end or how it ended."""
+    return spread(gaps(last), Content(end(last, over)), width)
+
+
+def gaps(last: Generation) -> Content:
+    """When the second token came, then the time of each; how much it slows."""
+    slow = slowing(last)
+    if slow is not None:
+        return Content.styled(f"slowing: {pause(slow[0])}, then {pause(slow[1])}", WARN)
+    if last.second_token_s is None:
+        return Content("")
+    text = f"second {pause(last.second_token_s)}"
+    if last.inter_token_s is not None and last.tokens > 2:
+        text += f", median {pause(last.inter_token_s)}"
+    return muted(text)
+
+
+def pause(seconds: float) -> str:
+    """The time from token to token: 0.1213 -> "121 ms", 2.3 -> "2.3 s"."""
+    return f"{1000 * seconds:.3g} ms" if seconds < 0.9995 else duration(seconds)
+
+
+def end(last: Generation, over: bool) -> str:
+    """How it ended, or how long it takes until the cap."""
     if last.done:
         how = (
             "failed"
@@ -130,14 +152,25 @@ def end_line(last: Generation, lead: Process, width: int) -> Content:
             if last.hit_cap
             else "ended by itself"
         )
-        end = f"{how} after {duration(last.seconds)}"
-    else:
-        per_s = speed(last, lead)
-        end = "end not known yet"
-        if per_s and last.max_new_tokens:
-            left = max(0, last.max_new_tokens - last.tokens) / per_s
-            end = f"ends in at most {duration(round(left))}"
-    return spread(Content.styled(second, MUTED), Content(end), width)
+        return f"{how} after {duration(last.seconds)}"
+    if over:
+        return "did not end"
+    left = left_s(last)
+    if left is None:
+        return "end not known yet"
+    if slowing(last):
+        return f"to the cap {roughly(left)} or more"
+    return f"at most about {roughly(left)} left"
+
+
+def caps(all_: Generated) -> str:
+    """How many calls and rows ended at the cap."""
+    if not all_.capped:
+        return ""
+    text = f"at the cap {all_.at_cap:,} of {all_.capped:,} calls"
+    if all_.rows > all_.capped:
+        text += f", {all_.rows_at_cap:,} of {all_.rows:,} rows"
+    return text
 
 
 def brief(generation: Generation, width: int) -> Content:
@@ -145,9 +178,9 @@ def brief(generation: Generation, width: int) -> Content:
     where = f"step {generation.step:,}" if generation.step is not None else "no step"
     first = duration(generation.ttft_s) if generation.ttft_s is not None else ABSENT
     return spread(
-        Content.styled(where, MUTED),
+        muted(where),
         Content(
-            f"first token {first} · {generation.tokens:,} tokens"
+            f"first token {first} · {count(generation.tokens)}"
             f" · {rate(generation.tokens_per_s)} tokens/s"
         ),
         width,
