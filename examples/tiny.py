@@ -49,6 +49,7 @@ def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
         pad_token=PAD,
         chat_template=CHAT,
         model_max_length=2048,
+        model_input_names=["input_ids", "attention_mask"],
     )
 
 
