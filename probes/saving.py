@@ -16,6 +16,8 @@ from .process import Process
 from .sizes import size_of
 from .timeline import Span
 
+PLACE_BYTES = 128
+"""What the flight record has room for."""
 INTERVAL_S = 0.5
 """Files written faster than this one after the other are not each told as a
 checkpoint."""
@@ -60,8 +62,7 @@ class _Saves:
             timeline = self._process.timeline
             if timeline is None:
                 return None
-            name = os.path.basename(os.path.normpath(path)) if path else ""
-            span = timeline.enter("save", name)
+            span = timeline.enter("save", place(path))
             return None if span is None else (span, path)
 
         return begins
@@ -79,6 +80,7 @@ class _Saves:
             return
         size = size_of(path) if path else None
         now = timeline.now()
+        span.detail = name_of(path)
         timeline.leave(span, error, nbytes=size)
         if error is not None or size is None or now - self._told < INTERVAL_S:
             return
@@ -91,3 +93,18 @@ class _Saves:
                 bytes=size,
             )
         )
+
+
+def name_of(path: str) -> str:
+    return os.path.basename(os.path.normpath(path)) if path else ""
+
+
+def place(path: str) -> str:
+    """
+    Where a save goes, as its detail while it runs: who watches from outside looks
+    there how much is written. Only the name where the path is too long.
+    """
+    if not path:
+        return ""
+    full = os.path.abspath(path)
+    return full if len(os.fsencode(full)) <= PLACE_BYTES else name_of(path)

@@ -16,21 +16,20 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import model
 from .commands import Request
+from .count import Count, length
 from .events import CheckpointSaved, MetricsLogged, TrainingBegan, TrainingEnded
 from .guard import around, guarded, wrap
 from .loop import Loop
 from .process import Process
+from .saving import name_of, place
 from .sizes import size_of
 from .timeline import Span, Timeline
 
 SPANS = {
     "get_batch_samples": "fetch",
     "_clip_grad_norm": "clip",
-    "evaluate": "evaluate",
-    "predict": "evaluate",
     "log": "log",
     "_load_from_checkpoint": "load",
-    "save_model": "save",
 }
 """Method -> phase, where the span needs nothing else."""
 
@@ -50,6 +49,7 @@ class Watch:
         self._trainers: Dict[int, Any] = {}
         """Callback handler by id -> weak reference to its trainer."""
         self._optimizer_steps = 0
+        self._batches = Count(timeline)
         self._predictions = 0
 
     # --- what the trainer's callback handler was told ---
@@ -79,7 +79,7 @@ class Watch:
 
     @guarded("trainer")
     def prediction_made(self, told: Any, control: Any, error: Any) -> None:
-        self.predicted()
+        self.predicted(told[0])
 
     @guarded("trainer")
     def train_ended(self, told: Any, control: Any, error: Any) -> None:
@@ -163,10 +163,14 @@ class Watch:
         self.saving.clear()
 
     @guarded("trainer")
-    def predicted(self) -> None:
-        if self.timeline.inside("evaluate"):
-            self._predictions += 1
-            self.timeline.progress(rows=self._predictions)
+    def predicted(self, handler: Any) -> None:
+        if not self._batches.open:
+            return
+        if not self._predictions:
+            loader = getattr(handler, "eval_dataloader", None)
+            self._batches.expect(length(loader))
+        self._predictions += 1
+        self._batches.at(self._predictions)
 
     @guarded("trainer")
     def finished(self, step: int, reason: str) -> None:
@@ -190,11 +194,21 @@ class Watch:
     def span(self, phase: str) -> Tuple[Callable[..., Any], Callable[..., Any]]:
         @guarded("trainer")
         def before(args: Any, kwargs: Any) -> Optional[Span]:
-            if phase == "evaluate":
-                self._predictions = 0
             return self.timeline.enter(phase)
 
         return before, self.leave
+
+    @guarded("trainer")
+    def evaluation_begins(self, args: Any, kwargs: Any) -> Optional[Span]:
+        self._predictions = 0
+        return self._batches.begin(self.timeline.enter("evaluate"))
+
+    @guarded("trainer")
+    def evaluation_ends(
+        self, span: Span, result: Any, error: Optional[BaseException]
+    ) -> None:
+        self._batches.end()
+        self.timeline.leave(span, error)
 
     @guarded("trainer")
     def leave(self, span: Span, result: Any, error: Optional[BaseException]) -> None:
@@ -216,7 +230,7 @@ class Watch:
         trial = args[2] if len(args) > 2 else kwargs.get("trial")
         name = "checkpoint-%d" % trainer.state.global_step
         path = os.path.join(trainer._get_output_dir(trial=trial), name)
-        span = self.timeline.enter("save", name)
+        span = self.timeline.enter("save", place(path))
         return None if span is None else (span, trainer, path)
 
     @guarded("trainer")
@@ -228,12 +242,28 @@ class Watch:
     ) -> None:
         span, trainer, path = token
         size = size_of(path)
+        span.detail = name_of(path)
         self.timeline.leave(span, error, nbytes=size)
         if error is None and size is not None:
             seconds = self.timeline.now() - span.began
             self.saved(
                 os.path.abspath(path), int(trainer.state.global_step), seconds, size
             )
+
+    @guarded("trainer")
+    def model_save_begins(self, args: Any, kwargs: Any) -> Optional[Tuple[Span, str]]:
+        path = args[1] if len(args) > 1 else kwargs.get("output_dir")
+        path = os.fsdecode(path or getattr(args[0].args, "output_dir", None) or "")
+        span = self.timeline.enter("save", place(path))
+        return None if span is None else (span, path)
+
+    @guarded("trainer")
+    def model_save_ends(
+        self, token: Tuple[Span, str], result: Any, error: Optional[BaseException]
+    ) -> None:
+        span, path = token
+        span.detail = name_of(path)
+        self.timeline.leave(span, error)
 
     @guarded("trainer")
     def train_begins(self, args: Any, kwargs: Any) -> Any:
@@ -271,8 +301,11 @@ class Watch:
                 continue
             self._spanned.add(base)
             pairs = {name: self.span(phase) for name, phase in SPANS.items()}
+            for name in ("evaluate", "predict"):
+                pairs[name] = (self.evaluation_begins, self.evaluation_ends)
             pairs["compute_loss"] = (self.loss_begins, self.leave)
             pairs["_save_checkpoint"] = (self.save_begins, self.save_ends)
+            pairs["save_model"] = (self.model_save_begins, self.model_save_ends)
             pairs["train"] = (self.train_begins, self.train_ends)
             for name, (before, after) in pairs.items():
                 function = base.__dict__.get(name)

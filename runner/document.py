@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime
 import math
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainwatch.runner import progress
 from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.memory import rest_is_activations, rest_of_peak
 from trainwatch.runner.state import (
     SEVERITIES,
+    DeviceTimes,
     Ledger,
     Memory,
+    PhaseStat,
     Process,
     RunState,
     TriagedWarning,
@@ -141,6 +145,13 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
             "age_s": _number(max(0.0, moment_now - phase.since)),
             "usual_s": _number(usual(process.phases.get(phase.name))),
             "detail": phase.detail,
+            "tokens": phase.tokens,
+            "bytes": phase.bytes,
+            "rows": phase.rows,
+            "total": phase.total,
+            "total_by": phase.total_by or None,
+            "per_s": _number(progress.per_s(phase, moment_now)),
+            "left_s": _number(progress.left_s(phase, moment_now)),
         },
         "step": process.step,
         "max_steps": training.max_steps if training else None,
@@ -164,19 +175,8 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
             "can_save": training.can_save,
             "resumable": training.resumable,
         },
-        "phases": {
-            name: {
-                "count": stat.count,
-                "total_s": _number(stat.total_s),
-                "last_s": _number(stat.last_s),
-                "median_s": _number(
-                    statistics.median(stat.recent) if stat.recent else None
-                ),
-                "p95_s": _number(percentile(stat.recent, 0.95)),
-                "clock": stat.clock,
-            }
-            for name, stat in process.phases.items()
-        },
+        "phases": phases_document(process.phases),
+        "device": device_document(process.device),
         "memory": memory_document(process.memory, process.ledger),
         "trainable": None
         if process.trainable is None
@@ -212,6 +212,35 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
         }
         if process.error_kind
         else None,
+    }
+
+
+def phases_document(phases: Mapping[str, PhaseStat]) -> dict[str, Any]:
+    return {
+        name: {
+            "count": stat.count,
+            "total_s": _number(stat.total_s),
+            "last_s": _number(stat.last_s),
+            "median_s": _number(
+                statistics.median(stat.recent) if stat.recent else None
+            ),
+            "p95_s": _number(percentile(stat.recent, 0.95)),
+            "clock": stat.clock,
+        }
+        for name, stat in phases.items()
+    }
+
+
+def device_document(device: DeviceTimes | None) -> dict[str, Any] | None:
+    """Steps by the device's clock; null where only the host's is read."""
+    if device is None:
+        return None
+    return {
+        "kind": device.kind,
+        "sampled": device.sampled,
+        "steps": device.steps,
+        "last_step": device.step,
+        "phases": phases_document(device.phases),
     }
 
 

@@ -9,11 +9,13 @@ when it moved. So a log of fast steps holds no more than its steps.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainwatch.probes import events as ev
 from trainwatch.probes import flight
+from trainwatch.runner.saves import UNKNOWN, Saving
 
 LONG_S = 0.5
 COUNTER_S = 1.0
@@ -35,10 +37,10 @@ class Seen:
 
 
 def observe(
-    seen: Seen, reading: flight.Reading, mono: float
+    seen: Seen, reading: flight.Reading, mono: float, saving: Saving = UNKNOWN
 ) -> tuple[Seen, ev.PhaseObserved | None]:
     """What to tell of `reading`, taken at `mono`, after `seen`."""
-    body = _observed(reading)
+    body = _observed(reading, saving)
     told = seen.told
     if told is None:
         tell = True
@@ -57,8 +59,8 @@ def observe(
     return replace(seen, reading=reading, told=body, told_at=mono), body
 
 
-def _observed(reading: flight.Reading) -> ev.PhaseObserved:
-    return ev.PhaseObserved(
+def _observed(reading: flight.Reading, saving: Saving = UNKNOWN) -> ev.PhaseObserved:
+    body = ev.PhaseObserved(
         of=reading.pid,
         phase=reading.phase,
         since=round(reading.since + reading.wall_minus_mono, 3),
@@ -70,6 +72,12 @@ def _observed(reading: flight.Reading) -> ev.PhaseObserved:
         total=reading.total,
         detail=reading.detail,
     )
+    if reading.phase != "save":
+        return body
+    body = replace(body, detail=Path(reading.detail).name, bytes=saving.written)
+    if saving.expected is None:
+        return body
+    return replace(body, total=saving.expected.bytes, total_by=saving.expected.by)
 
 
 def sample_memory(
@@ -144,13 +152,20 @@ class Flights:
             return []
 
     def sample(
-        self, pid: int, mono: float
+        self,
+        pid: int,
+        mono: float,
+        saving: Callable[[flight.Reading], Saving] = lambda reading: UNKNOWN,
     ) -> list[ev.PhaseObserved | ev.MemorySampled]:
-        """What is worth telling about process `pid` at monotonic time `mono`."""
+        """
+        What is worth telling about process `pid` at monotonic time `mono`; `saving`
+        says how far a save is.
+        """
         reading = self.reading(pid)
         if reading is None:
             return []
-        seen, observed = observe(self._seen.get(pid, Seen()), reading, mono)
+        how_far = saving(reading) if reading.phase == "save" else UNKNOWN
+        seen, observed = observe(self._seen.get(pid, Seen()), reading, mono, how_far)
         facts = self._facts.get(pid, ev.MemorySampled())
         self._seen[pid], memory = sample_memory(seen, reading, facts, mono)
         return [body for body in (observed, memory) if body is not None]

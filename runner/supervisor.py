@@ -9,6 +9,7 @@ which continues the log.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import secrets
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from trainwatch.probes import events as ev
+from trainwatch.probes import flight
 from trainwatch.runner import launch, manifest, orphans, sockets
 from trainwatch.runner.abort import Abort
 from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
@@ -32,15 +34,17 @@ from trainwatch.runner.console import Tail, offset_at
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import complain, read_json
 from trainwatch.runner.flights import Flights
+from trainwatch.runner.growth import Growth
 from trainwatch.runner.host import HostSampler, worth_telling
 from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
 from trainwatch.runner.link import KeeperLink
 from trainwatch.runner.log import EventLog
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
+from trainwatch.runner.saves import UNKNOWN, Saving, expected, place
 from trainwatch.runner.snapshot import Snapshot
 from trainwatch.runner.stack import Stack
-from trainwatch.runner.state import RunState, TriagedWarning
+from trainwatch.runner.state import Process, RunState, TriagedWarning
 from trainwatch.runner.text import size
 from trainwatch.runner.triage.book import Book
 from trainwatch.runner.truth import exit_status, start_time
@@ -96,6 +100,7 @@ class Supervisor:
         self._keeper = KeeperLink(link, self._selector, keeper, child)
         self._clients = Clients(control, self._selector, self._asked, self._client_left)
         self.flights = Flights(folder)
+        self.growth = Growth()
         self.book = Book()
         self.checkpoints = CheckpointWatcher()
         self._tail = Tail(folder)
@@ -252,7 +257,8 @@ class Supervisor:
             self._replace_keeper()
         for process in self.state.processes.values():
             if process.left is None and process.flight is not None:
-                for body in self.flights.sample(process.pid, mono):
+                how_far = functools.partial(self._saving, process)
+                for body in self.flights.sample(process.pid, mono, how_far):
                     self.emit(body, process.pid)
         self._read_console()
         now = time.time()
@@ -323,6 +329,16 @@ class Supervisor:
         self.log.append([event])
         for command in self._commands:
             command.event(event)
+
+    def _saving(self, process: Process, reading: flight.Reading) -> Saving:
+        output = process.training.output_dir if process.training else None
+        path = place(reading.detail, output, self.facts.cwd)
+        if path is None:
+            return UNKNOWN
+        since = reading.since + reading.wall_minus_mono
+        return Saving(
+            self.growth.bytes(path, since), expected(self.state, process, path)
+        )
 
     def _tell_unarmed(self) -> None:
         """Processes in which the probes could not even begin left a note."""

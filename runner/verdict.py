@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainwatch.runner.durations import percentile, usual
+from trainwatch.runner.progress import left_s, words
 from trainwatch.runner.state import Process, RunState
-from trainwatch.runner.text import duration, size
+from trainwatch.runner.text import duration
 
 VERDICTS = (
     "starting",
@@ -97,16 +98,15 @@ def _activity(process: Process, now: float) -> str:
         # Its phases change faster than they are looked at.
         each = process.steps.last_s or 0.0
         return f"stepping, {duration(each)} a step"
-    what = phase.name if not phase.detail else f"{phase.name} {phase.detail}"
+    what = f"{phase.name} {phase.detail}".strip()
+    if phase.name == "data" and phase.detail:
+        what = phase.detail
+    known = words(phase, now)
+    if left_s(phase, now) is not None:
+        return f"{what} {', '.join(known)}"
     text = f"{what} for {duration(max(0.0, now - phase.since))}"
-    if phase.bytes is not None:
-        text += f", {size(phase.bytes)}"
-        if phase.total:
-            text += f" of {size(phase.total)}"
-    elif phase.rows is not None and phase.total:
-        text += f", {phase.rows:,} of {phase.total:,} rows"
-    elif phase.tokens is not None and phase.name in ("generate", "prefill", "decode"):
-        text += f", {phase.tokens:,} tokens"
+    if phase.tokens is None or phase.name in ("generate", "prefill", "decode"):
+        text = ", ".join([text, *known])
     usually = _usual_text(process)
     return f"{text}, {usually}" if usually else text
 
