@@ -11,10 +11,13 @@ from typing import Any
 
 from trainwatch.runner import progress
 from trainwatch.runner.durations import percentile, usual
+from trainwatch.runner.generation import cap_share, left_s, row_cap_share
 from trainwatch.runner.memory import rest_is_activations, rest_of_peak
 from trainwatch.runner.state import (
     SEVERITIES,
     DeviceTimes,
+    Generated,
+    Generation,
     Ledger,
     Memory,
     PhaseStat,
@@ -188,20 +191,8 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
             "dtypes": dict(process.trainable.dtypes),
             "devices": dict(process.trainable.devices),
         },
-        "generations": [
-            {
-                "prompt_tokens": generation.prompt_tokens,
-                "ttft_s": _number(generation.ttft_s),
-                "second_token_s": _number(generation.second_token_s),
-                "tokens": generation.tokens,
-                "tokens_per_s": _number(generation.tokens_per_s),
-                "max_new_tokens": generation.max_new_tokens,
-                "hit_cap": generation.hit_cap,
-                "seconds": _number(generation.seconds),
-                "done": generation.done,
-            }
-            for generation in process.generations
-        ],
+        "generations": [generation_document(g) for g in process.generations],
+        "generated": generated_document(process.generated),
         "metrics": {name: _number(v) for name, v in process.metrics.items()},
         "not_finite": [n for n, v in process.metrics.items() if not math.isfinite(v)],
         "error": {
@@ -212,6 +203,45 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
         }
         if process.error_kind
         else None,
+    }
+
+
+def generation_document(generation: Generation) -> dict[str, Any]:
+    return {
+        "step": generation.step,
+        "prompt_tokens": generation.prompt_tokens,
+        "batch": generation.batch,
+        "ttft_s": _number(generation.ttft_s),
+        "second_token_s": _number(generation.second_token_s),
+        "inter_token_s": _number(generation.inter_token_s),
+        "inter_token_first_half_s": _number(generation.inter_token_first_half_s),
+        "inter_token_second_half_s": _number(generation.inter_token_second_half_s),
+        "tokens": generation.tokens,
+        "tokens_per_s": _number(generation.tokens_per_s),
+        "max_new_tokens": generation.max_new_tokens,
+        "left_to_cap_s": _number(left_s(generation)),
+        "hit_cap": generation.hit_cap,
+        "rows": generation.rows,
+        "rows_at_cap": generation.rows_at_cap,
+        "use_cache": generation.use_cache,
+        "seconds": _number(generation.seconds),
+        "failed": generation.failed,
+        "done": generation.done,
+    }
+
+
+def generated_document(generated: Generated) -> dict[str, Any]:
+    """The sums over all generations that ended; a share of what is known."""
+    return {
+        "calls": generated.calls,
+        "failed": generated.failed,
+        "tokens": generated.tokens,
+        "seconds": _number(generated.seconds),
+        "calls_at_cap": generated.at_cap,
+        "cap_share": _number(cap_share(generated)),
+        "rows": generated.rows,
+        "rows_at_cap": generated.rows_at_cap,
+        "row_cap_share": _number(row_cap_share(generated)),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainwatch.probes import events as ev
+from trainwatch.runner.progress import UNITS, words
 from trainwatch.runner.state import RunState
 from trainwatch.runner.text import duration, plain, size
 
@@ -68,7 +69,7 @@ def _phase_ended(body: ev.PhaseEnded, state: RunState, event: ev.Event) -> str |
     if body.bytes:
         extra = f", {size(body.bytes)}"
     elif body.rows:
-        extra = f", {body.rows:,} rows"
+        extra = f", {body.rows:,} {UNITS.get(body.phase, 'rows')}"
     return f"{what}  {duration(body.seconds)}{extra}{' failed' if body.failed else ''}"
 
 
@@ -77,21 +78,24 @@ def _observed(body: ev.PhaseObserved, state: RunState, event: ev.Event) -> str |
     if age < LONG_PHASE_S or age % 10 > 1.1 or body.phase in ("step", "start"):
         return None
     what = f"{body.phase} {body.detail}".strip()
-    if body.tokens is not None and body.phase in ("generate", "prefill", "decode"):
-        return f"{what} for {duration(age)}, {body.tokens:,} tokens"
-    return f"{what} for {duration(age)}"
+    parts = [f"{what} for {duration(age)}"]
+    process = state.processes.get(body.of)
+    generating = body.phase in ("generate", "prefill", "decode")
+    if process is not None and (generating or body.tokens is None):
+        parts += words(process.phase, event.time)
+    return ", ".join(parts)
 
 
 def _generated(body: ev.GenerationEnded, state: RunState, event: ev.Event) -> str:
+    cap = f" of at most {body.max_new_tokens:,}" if body.max_new_tokens else ""
     rate = f", {body.tokens_per_s:.1f} tok/s" if body.tokens_per_s else ""
+    end = ", failed" if body.failed else ", hit the cap" if body.hit_cap else ""
+    cache = ", without a cache" if body.use_cache is False else ""
     return (
         f"generate  first token {duration(body.ttft_s)}, "
         f"{body.tokens:,}{cap} tokens{rate}{end}{cache}"
     )
-    cap = f" of at most {body.max_new_tokens:,}" if body.max_new_tokens else ""
 
-    end = ", failed" if body.failed else ", hit the cap" if body.hit_cap else ""
-    cache = ", without a cache" if body.use_cache is False else ""
 
 def _warning(body: ev.WarningTriaged, state: RunState, event: ev.Event) -> str | None:
     if body.count > 1 or body.severity == "not_a_warning":
