@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 pytestmark = pytest.mark.e2e
 
 SCRIPT = """
-    import json, sys, time
+    import json, os, sys, threading, time
     import torch, transformers
     from transformers import LlamaConfig, LlamaForCausalLM, StoppingCriteria
     from transformers import StoppingCriteriaList
@@ -26,6 +26,9 @@ SCRIPT = """
             num_hidden_layers=layers, num_attention_heads=2, num_key_value_heads=2,
             bos_token_id=1, eos_token_id=None, pad_token_id=0,
         )).eval()
+
+    def tell_each_token():
+        sys.modules["_trainwatch_probes.generation"].TELL_S = 0.0, 0.0
 
     model = llama()
     prompt = torch.tensor([[5, 6, 7]])
@@ -101,6 +104,7 @@ TABLE = """
             inputs_embeds=model.get_input_embeddings()(prompt), max_new_tokens=6),
     }
     model_2 = llama(1)
+    tell_each_token()
     for name, way in ways.items():
         result = way()
         sequences = getattr(result, "sequences", result)
@@ -135,6 +139,7 @@ def test_every_way_of_decoding(generate: Any) -> None:
     began, ended = done.of("generation_began"), done.of("generation_ended")
     assert len(began) == len(ended) == len(done.said) == len(EXPECTED)
     assert [b.id for b in began] == [e.id for e in ended]
+    counted = {a.id: a.tokens for a in done.of("generation_advanced")}
     for said, b, e in zip(done.said, began, ended, strict=True):
         name = said["name"]
         assert (e.tokens, e.rows) == (said["tokens"], said["rows"]), name
@@ -148,6 +153,11 @@ def test_every_way_of_decoding(generate: Any) -> None:
         )
         assert told == EXPECTED[name], name
         assert b.max_new_tokens == e.max_new_tokens, name
+        if name == "beams that end":
+            # The best row was found before the last turn.
+            assert counted[e.id] >= e.tokens
+        else:
+            assert counted[e.id] == e.tokens, name
         assert not e.failed
         assert 0 < e.ttft_s < e.seconds, name
         if e.tokens == 1:
@@ -157,3 +167,212 @@ def test_every_way_of_decoding(generate: Any) -> None:
         if not name.startswith(("assisted", "looked")):
             # Drafts may bring all tokens at once.
             assert 0 < e.second_token_s < e.seconds, name
+
+
+def test_the_flight_record_counts_against_the_cap(generate: Any) -> None:
+    done = generate(
+        """
+        flight = sys.modules["_trainwatch_probes.flight"]
+        record = os.path.join(os.environ["TRAINWATCH_RUN"], "flight", str(os.getpid()))
+        class Look(transformers.LogitsProcessor):
+            def __call__(self, ids, scores):
+                with open(record, "rb") as file:
+                    now = flight.read(file.read())
+                say(phase=now.phase, tokens=now.tokens, total=now.total)
+                return scores
+        model.generate(prompt, max_new_tokens=4, logits_processor=
+                       transformers.LogitsProcessorList([Look()]))
+        """
+    )
+    assert done.said == [
+        {"phase": "prefill", "tokens": 0, "total": 4},
+        {"phase": "decode", "tokens": 1, "total": 4},
+        {"phase": "decode", "tokens": 2, "total": 4},
+        {"phase": "decode", "tokens": 3, "total": 4},
+    ]
+
+
+def test_a_token_is_there_when_the_loop_has_chosen_it(generate: Any) -> None:
+    """Delays stand for a device that computes after the forward has returned."""
+    done = generate(
+        """
+        class Slow:
+            "Waits for token 1 longer than for token 2, and that longer than others."
+            def __init__(self):
+                self.made, self.when = 0, []
+            def __call__(self, ids, scores):
+                time.sleep((0.3, 0.15, 0.05, 0.05, 0.05, 0.05)[self.made])
+                self.made += 1
+                self.when.append(time.monotonic())
+                return torch.zeros(len(ids), dtype=torch.bool)
+        for _ in range(3):
+            slow, began = Slow(), time.monotonic()
+            model.generate(prompt, max_new_tokens=6,
+                           stopping_criteria=StoppingCriteriaList([slow]))
+            w = slow.when
+            say(ttft=w[0] - began, second=w[1] - w[0],
+                gap=sorted(b - a for a, b in zip(w, w[1:]))[2])
+        """
+    )
+    off = []
+    for said, ended in zip(done.said, done.of("generation_ended"), strict=True):
+        assert said["ttft"] > 0.3
+        off.append(
+            max(
+                abs(said["ttft"] - ended.ttft_s),
+                abs(said["second"] - ended.second_token_s),
+                abs(said["gap"] - ended.inter_token_s),
+            )
+        )
+    assert min(off) < 0.005, off
+
+
+def test_the_second_half_of_the_tokens_tells_of_growth(generate: Any) -> None:
+    done = generate(
+        """
+        class Growing:
+            made = 0
+            def __call__(self, ids, scores):
+                self.made += 1
+                time.sleep(0.004 * self.made)
+                return torch.zeros(len(ids), dtype=torch.bool)
+        model.generate(prompt, max_new_tokens=32, use_cache=False,
+                       stopping_criteria=StoppingCriteriaList([Growing()]))
+        """
+    )
+    (ended,) = done.of("generation_ended")
+    assert ended.use_cache is False
+    assert ended.inter_token_first_half_s >= 0.004 * 9
+    assert ended.inter_token_second_half_s >= 0.004 * 24
+    assert ended.inter_token_second_half_s > 1.5 * ended.inter_token_first_half_s
+
+
+def test_a_loop_that_looks_one_turn_late(generate: Any) -> None:
+    """As on MPS with transformers 5.23: a forward too many, taken back again."""
+    done = generate(
+        """
+        utils = sys.modules["transformers.generation.utils"]
+        if not hasattr(utils, "DeferredStopCheck"):
+            sys.exit()
+        class Event:
+            def record(self): pass
+            def synchronize(self): pass
+        torch.Event = lambda **options: Event()
+        utils.DeferredStopCheck.is_supported = staticmethod(lambda *a, **k: True)
+        tell_each_token()
+        for options in (dict(), ending(4), dict(max_new_tokens=1)):
+            forwards = []
+            hook = model.register_forward_hook(lambda *a: forwards.append(1))
+            out = model.generate(prompt, **{"max_new_tokens": 8, **options})
+            hook.remove()
+            say(tokens=out.shape[1] - 3, forwards=len(forwards))
+        """
+    )
+    if not done.said:
+        pytest.skip("this transformers does not look late")
+    assert done.said == [
+        {"tokens": 8, "forwards": 8},
+        {"tokens": 4, "forwards": 5},
+        {"tokens": 1, "forwards": 1},
+    ]
+    counted = {a.id: a.tokens for a in done.of("generation_advanced")}
+    for said, ended in zip(done.said, done.of("generation_ended"), strict=True):
+        assert ended.tokens == counted[ended.id] == said["tokens"]
+        assert ended.ttft_s > 0
+
+
+def test_an_encoder_and_a_decoder(generate: Any) -> None:
+    done = generate(
+        """
+        from transformers import T5Config, T5ForConditionalGeneration
+        torch.manual_seed(0)
+        t5 = T5ForConditionalGeneration(T5Config(
+            vocab_size=64, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2,
+            decoder_start_token_id=0, eos_token_id=None, pad_token_id=0,
+        )).eval()
+        out = t5.generate(input_ids=torch.tensor([[5, 6, 7, 8]]), max_new_tokens=6)
+        say(tokens=out.shape[1] - 1)
+        """
+    )
+    (began,), (ended,) = done.of("generation_began"), done.of("generation_ended")
+    assert (began.prompt_tokens, began.max_new_tokens) == (4, 6)
+    assert (ended.tokens, ended.hit_cap, ended.rows) == (6, True, 1)
+    assert done.said == [{"tokens": 6}]
+
+
+def test_calls_that_do_not_come_to_their_end(generate: Any) -> None:
+    done = generate(
+        """
+        class Breaks:
+            def __init__(self, error):
+                self.error = error
+            def __call__(self, ids, scores):
+                if ids.shape[1] == 6:
+                    raise self.error
+                return torch.zeros(len(ids), dtype=torch.bool)
+        for error in (ValueError("mine"), KeyboardInterrupt()):
+            try:
+                model.generate(prompt, max_new_tokens=9,
+                               stopping_criteria=StoppingCriteriaList([Breaks(error)]))
+            except BaseException as caught:
+                say(same=caught is error)
+        try:
+            model.generate(prompt, max_new_tokens=9, no_such_option=1)
+        except Exception as caught:
+            say(kind=type(caught).__name__)
+        model.generate(prompt, max_new_tokens=2)
+        """
+    )
+    assert done.said == [{"same": True}, {"same": True}, {"kind": "ValueError"}]
+    ended = done.of("generation_ended")
+    assert len(done.of("generation_began")) == 4
+    assert [(e.failed, e.tokens, e.hit_cap) for e in ended] == [
+        (True, 3, None),
+        (True, 3, None),
+        (True, 0, None),
+        (False, 2, True),
+    ]
+    assert [e.ttft_s is None for e in ended] == [False, False, True, False]
+
+
+def test_calls_inside_calls_and_beside_them(generate: Any) -> None:
+    """Another model's `generate` inside this one's; one in a thread of its own."""
+    done = generate(
+        """
+        class Judge:
+            other = llama(1)
+            def __call__(self, ids, scores):
+                self.other.generate(ids, max_new_tokens=5)
+                return torch.zeros(len(ids), dtype=torch.bool)
+        model.generate(prompt, max_new_tokens=4,
+                       stopping_criteria=StoppingCriteriaList([Judge()]))
+        tell_each_token()
+        thread = threading.Thread(
+            target=model.generate, args=(prompt,), kwargs={"max_new_tokens": 7})
+        thread.start()
+        thread.join()
+        """
+    )
+    assert [e.tokens for e in done.of("generation_ended")] == [4, 7]
+    assert [a.tokens for a in done.of("generation_advanced")] == list(range(1, 8))
+
+
+def test_a_model_that_is_called_otherwise(generate: Any) -> None:
+    """Its `__call__` is replaced, it is wrapped by PEFT, it recomputes."""
+    done = generate(
+        """
+        class Mine(LlamaForCausalLM):
+            def __call__(self, *args, **kwargs):
+                return self.forward(*args, **kwargs)
+        mine = Mine(model.config).eval()
+        mine.load_state_dict(model.state_dict())
+        options = dict(max_new_tokens=6, do_sample=False)
+        say(same=mine.generate(prompt, **options).tolist()
+            == model.generate(prompt, **options).tolist())
+        from peft import LoraConfig, get_peft_model
+        lora = get_peft_model(llama(), LoraConfig(target_modules=["q_proj"]))
+        lora.generate(input_ids=prompt, **options)
+        """
+    )
+    assert done.said == [{"same": True}]
+    assert [e.tokens for e in done.of("generation_ended")] == [6, 6, 6]
