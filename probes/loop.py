@@ -22,6 +22,7 @@ from .commands import Request, Requests
 from .events import LengthGuessed, TrainingBegan, TrainingEnded
 from .guard import around, guarded, wrap
 from .process import Process
+from .references import References
 from .timeline import Span, Timeline
 
 PLAIN = "plain loop"
@@ -45,6 +46,9 @@ class Loop:
         """Optimizer steps since training began; a skipped step makes none."""
         self.forwards = 0
         """Root forwards that are under way."""
+        self.references: Any = weakref.WeakSet()
+        """Roots that learn nothing."""
+        self._calls = References()
         self._roots: Dict[int, Any] = {}
         self._discovery: Optional[Callable[[], None]] = None
         self._discovered = False
@@ -73,6 +77,12 @@ class Loop:
         reference = self._roots.get(id(module))
         return reference is not None and reference() is module
 
+    def add_reference(self, module: Any) -> None:
+        """From now on a call of `module` is a forward without gradients."""
+        self.add_root(module)
+        if self.is_root(module):
+            self.references.add(module)
+
     def add_root(self, module: Any) -> None:
         """From now on a call of `module` is a forward."""
         if self.is_root(module) or not isinstance(module, self.torch.nn.Module):
@@ -87,7 +97,7 @@ class Loop:
             cls.__call__ = _root_call(self, original)
 
     def discover(self) -> None:
-        """Watch all module calls until the first step has ended."""
+        """Watch all module calls until the second step has ended."""
         if self._discovery is not None or self._discovered or self.trainers:
             return
         module_class = self.torch.nn.Module
@@ -107,24 +117,32 @@ class Loop:
 
     @guarded("loop")
     def consider(self, module: Any) -> None:
-        """`module` was called from outside any module, with gradients on."""
+        """`module` was called from outside any module."""
         if (
             self._discovery is None
             or self.trainers
             or self.forwards
-            or not module.training
             or self.is_root(module)
-            or not any(p.requires_grad for p in module.parameters())
         ):
             return
-        self.add_root(module)
-        self._undescribed = True
+        learning = self.torch.is_grad_enabled()
+        if (
+            learning
+            and module.training
+            and any(p.requires_grad for p in module.parameters())
+        ):
+            self.add_root(module)
+            self._undescribed = True
+        elif self._evaluating is None:
+            self._calls.called(module, learning)
 
     # --- hooks ---
 
     @guarded("loop")
     def forward_begins(self, module: Any, args: Any, kwargs: Any) -> Optional[Span]:
         timeline = self.timeline
+        if self.references and module in self.references:
+            return timeline.enter("reference")
         learning = self.torch.is_grad_enabled()
         if not self.trainers:
             if learning and module.training:
@@ -144,7 +162,7 @@ class Loop:
                 self._evaluated = weakref.ref(module)
         if learning:
             self._drop_stale_optimizers()
-        span = timeline.enter("forward")
+        span = timeline.enter("forward" if learning else "reference")
         if span is not None and learning:
             timeline.add_tokens(_token_count(args, kwargs))
         return span
@@ -278,14 +296,24 @@ class Loop:
             self._lead = weakref.ref(optimizer)
         self._stepped.clear()
         self._step += 1
+        micro_steps = self.timeline.micro_steps
         self.timeline.end_step(self._step)
         self.process.cost.step_ended()
         if self._bars.look(self._step):
             self.process.emit(LengthGuessed(self._bars.total, "its progress bar"))
         if not self._discovered:
-            self._discovered = True
-            self.stop_discovery()
+            self._discover_on(micro_steps)
         self._obey(optimizer)
+
+    def _discover_on(self, micro_steps: int) -> None:
+        """The first step shows what learns, the second what is called beside it."""
+        if not self._calls.counting and self._discovery is not None:
+            self._calls.counting = True
+            return
+        self._discovered = True
+        self.stop_discovery()
+        for module in self._calls.regular(micro_steps):
+            self.add_reference(module)
 
     def _obey(self, optimizer: Any) -> None:
         due = self._requests().due(self._step)
@@ -303,7 +331,7 @@ class Loop:
         span = self.timeline.enter("save", os.path.basename(rescue.NAME))
         outcome = rescue.save(
             self.torch,
-            self.roots(),
+            [root for root in self.roots() if root not in self.references],
             optimizer,
             self._step,
             request.folder,
@@ -402,14 +430,13 @@ def _root_call(loop: Loop, original: Any) -> Any:
 
 def _discovering_call(loop: Loop, original: Any) -> Any:
     is_compiling = loop.is_compiling
-    is_grad_enabled = loop.torch.is_grad_enabled
     inside = threading.local()
 
     @functools.wraps(original)
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
         if is_compiling():
             return original(self, *args, **kwargs)
-        if getattr(inside, "any", False) or not is_grad_enabled():
+        if getattr(inside, "any", False):
             return original(self, *args, **kwargs)
         loop.consider(self)
         inside.any = True

@@ -30,8 +30,13 @@ SPANS = {
     "_clip_grad_norm": "clip",
     "log": "log",
     "_load_from_checkpoint": "load",
+    "_precompute_ref_logps": "data",
 }
 """Method -> phase, where the span needs nothing else."""
+
+
+REFERENCES = ("ref_model", "teacher_model")
+"""Where trainers keep what they call without gradients."""
 
 
 class Watch:
@@ -92,6 +97,8 @@ class Watch:
         self.process.identify("trainer")
         self.process.cost.begin()
         self.loop.add_root(root)
+        for name in REFERENCES:
+            self.loop.add_reference(getattr(trainer, name, None))
         self.stopped = self.ended = False
         self.saving.clear()
         step = int(state.global_step)
@@ -219,9 +226,6 @@ class Watch:
         root = args[1] if len(args) > 1 else kwargs.get("model")
         if root is not None and not self.loop.is_root(root):
             self.loop.add_root(root)
-        reference = getattr(args[0], "ref_model", None)
-        if reference is not None and not self.loop.is_root(reference):
-            self.loop.add_root(reference)
         return self.timeline.enter("loss")
 
     @guarded("trainer")
