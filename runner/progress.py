@@ -50,9 +50,14 @@ def per_s(phase: PhaseNow, now: float) -> float | None:
 
 
 def left_s(phase: PhaseNow, now: float) -> float | None:
-    """Seconds until the counter is at its total, at this pace."""
+    """
+    Seconds until the counter is at its total, at this pace. A generation's total is
+    its cap and not its end.
+    """
     count, pace = counter(phase), per_s(phase, now)
     if count is None or not pace or pace < 0 or not phase.total:
+        return None
+    if phase.tokens is not None or count > phase.total:
         return None
     at = phase.marks[-1][0]
     return max(0.0, (phase.total - count) / pace - max(0.0, now - at))
@@ -73,18 +78,22 @@ def so_far(phase: PhaseNow) -> str:
     return ""
 
 
+def speed(phase: PhaseNow, now: float) -> str:
+    """ "3,100 rows/s", "412 MB/s", or "" where it is not known."""
+    pace = per_s(phase, now)
+    if pace is None or pace < 0:
+        return ""
+    if phase.bytes is not None:
+        return f"{size(pace)}/s"
+    if phase.rows is not None:
+        digits = 0 if pace >= 10 else 1
+        return f"{pace:,.{digits}f} {UNITS.get(phase.name, 'rows')}/s"
+    return ""
+
+
 def words(phase: PhaseNow, now: float) -> list[str]:
-    """
-    What is known of how far `phase` is, the most telling first: "12,000 of 48,000
-    rows", "12 s left", "3,100 rows/s".
-    """
-    speed, left = per_s(phase, now), left_s(phase, now)
-    said = [so_far(phase)]
-    if left is not None:
-        said.append(f"{duration(left)} left")
-    if speed is not None and speed >= 0 and phase.bytes is not None:
-        said.append(f"{size(speed)}/s")
-    elif speed is not None and speed >= 0 and phase.rows is not None:
-        digits = 0 if speed >= 10 else 1
-        said.append(f"{speed:,.{digits}f} {UNITS.get(phase.name, 'rows')}/s")
+    """What is known of how far `phase` is: counter, time left, speed."""
+    left = left_s(phase, now)
+    time_left = "" if left is None else f"{duration(left)} left"
+    said = (so_far(phase), time_left, speed(phase, now))
     return [part for part in said if part]

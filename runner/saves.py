@@ -61,7 +61,7 @@ def expected(state: RunState, process: Process, path: Path) -> Expected | None:
     if before:
         newest = max(before, key=lambda checkpoint: checkpoint.seen)
         assert newest.bytes is not None
-        return Expected(newest.bytes, f"as {Path(newest.path).name}")
+        return Expected(newest.bytes, Path(newest.path).name)
     is_checkpoint = path.name.startswith("checkpoint-")
     if not is_checkpoint or training is None or (process.world_size or 1) > 1:
         return None

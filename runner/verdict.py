@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainwatch.runner.durations import percentile, usual
-from trainwatch.runner.progress import left_s, words
+from trainwatch.runner.progress import left_s, so_far, speed, words
 from trainwatch.runner.state import Process, RunState
 from trainwatch.runner.text import duration
 
@@ -70,12 +70,18 @@ def judge(state: RunState, now: float) -> Verdict:
             progressed,
             quiet,
         )
+    how_fast = ""
+    if left_s(phase, now) is not None and not _faster_than_looks(process):
+        how_fast = f"{speed(phase, now)}, "
     if process.steps.count == 0:
         second = "no step has ended yet"
         if process.training is not None and process.training.trainer:
             second = f"{process.training.trainer}, no step has ended yet"
         return Verdict(
-            "starting", facts=(activity, second), since=phase.since, age_s=quiet
+            "starting",
+            facts=(activity, how_fast + second),
+            since=phase.since,
+            age_s=quiet,
         )
     done = f"{process.step or process.steps.count}"
     if process.training and process.training.max_steps:
@@ -84,7 +90,7 @@ def judge(state: RunState, now: float) -> Verdict:
     ago = f", last one {duration(now - last)} ago" if last else ""
     return Verdict(
         "working",
-        facts=(activity, f"step {done} done{ago}"),
+        facts=(activity, f"{how_fast}step {done} done{ago}"),
         since=phase.since,
         age_s=quiet,
     )
@@ -93,22 +99,26 @@ def judge(state: RunState, now: float) -> Verdict:
 def _activity(process: Process, now: float) -> str:
     """What the process does now and how long that usually takes."""
     phase = process.phase
-    stepped = process.steps.last_ended
-    if stepped and stepped >= phase.seen:
-        # Its phases change faster than they are looked at.
+    if _faster_than_looks(process):
         each = process.steps.last_s or 0.0
         return f"stepping, {duration(each)} a step"
     what = f"{phase.name} {phase.detail}".strip()
     if phase.name == "data" and phase.detail:
         what = phase.detail
-    known = words(phase, now)
-    if left_s(phase, now) is not None:
-        return f"{what} {', '.join(known)}"
+    left = left_s(phase, now)
+    if left is not None:
+        return f"{what} {so_far(phase)}, {duration(left)} left"
     text = f"{what} for {duration(max(0.0, now - phase.since))}"
     if phase.tokens is None or phase.name in ("generate", "prefill", "decode"):
-        text = ", ".join([text, *known])
+        text = ", ".join([text, *words(phase, now)])
     usually = _usual_text(process)
     return f"{text}, {usually}" if usually else text
+
+
+def _faster_than_looks(process: Process) -> bool:
+    """Its phases change faster than they are looked at."""
+    stepped = process.steps.last_ended
+    return stepped is not None and stepped >= process.phase.seen
 
 
 def _usual_text(process: Process) -> str | None:

@@ -443,6 +443,101 @@ def generating() -> RunView:
     return log.view(CONSOLE)
 
 
+def mapping() -> RunView:
+    """A quarter of a dataset is tokenized."""
+    log = started()
+    log.say(ev.ProcessJoined(argv=ARGV, role="other"))
+    log.wait(6.1).say(ev.LibraryImported("torch", "2.13.0", 6.1))
+    began = log.now
+    for rows in range(0, 12_400, 3_100):
+        log.wait(1.0).say(
+            ev.PhaseObserved(
+                PID,
+                "data",
+                began,
+                rows=rows,
+                total=48_000,
+                detail="Tokenizing train dataset",
+            )
+        )
+    return log.view(CONSOLE[:1], age=0.3)
+
+
+def saving() -> RunView:
+    """The first checkpoint of a full fine-tuning, under way."""
+    log = trained(100)
+    log.wait(0.2)
+    began = log.now
+    for second in range(1, 9):
+        log.wait(1.0).say(
+            ev.PhaseObserved(
+                PID,
+                "save",
+                began,
+                100,
+                0,
+                bytes=412_000_000 * second,
+                total=7_100_000_000,
+                detail="checkpoint-100",
+                total_by="weights and optimizer state",
+            )
+        )
+    return log.view(CONSOLE, age=0.2)
+
+
+def on_cuda() -> RunView:
+    """A device with a clock of its own: every tenth step is sampled."""
+    log = loaded(started())
+    log.say(
+        ev.ModelDescribed(
+            "Qwen3ForCausalLM",
+            8_190_735_360,
+            43_646_976,
+            dtypes={"torch.bfloat16": 8_190_735_360},
+            devices={"cuda:0": 8_190_735_360},
+        )
+    )
+    for number in range(1, 41):
+        log.wait(0.61).say(
+            ev.StepEnded(
+                step=number,
+                micro_steps=2,
+                seconds=0.61,
+                phases={
+                    "fetch": [2, 0.012],
+                    "forward": [2, 0.032],
+                    "loss": [2, 0.003],
+                    "backward": [2, 0.541],
+                    "clip": [1, 0.009],
+                    "optimizer": [1, 0.006],
+                    "other": [1, 0.007],
+                },
+                tokens=1024,
+            )
+        )
+        if number in (2, 5, 8, 18, 28, 38):
+            log.say(
+                ev.DeviceTimed(
+                    step=number,
+                    seconds=0.607,
+                    phases={
+                        "fetch": 0.011,
+                        "forward": 0.193,
+                        "loss": 0.021,
+                        "backward": 0.352,
+                        "clip": 0.008,
+                        "optimizer": 0.019,
+                        "other": 0.003,
+                    },
+                    sampled=(2, 5, 8, 18, 28, 38).index(number) + 1,
+                    steps=number + 1,
+                    kind="cuda events on cuda:0",
+                )
+            )
+    probes(log)
+    return log.view(CONSOLE[:2], age=0.3)
+
+
 def snapshotting() -> RunView:
     """A snapshot under way."""
     log = trained()

@@ -44,6 +44,9 @@ def pressing(*keys: str) -> Callable[[Pilot[Any]], Any]:
         scenes.two_ranks,
         scenes.generating,
         scenes.snapshotting,
+        scenes.mapping,
+        scenes.saving,
+        scenes.on_cuda,
         scenes.hostile,
     ],
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.content import Content
 
 from trainwatch.runner.durations import percentile, usual
-from trainwatch.runner.state import PhaseNow, PhaseStat, Process
-from trainwatch.runner.text import duration, size
+from trainwatch.runner.progress import left_s, so_far
+from trainwatch.runner.state import DeviceTimes, PhaseNow, PhaseStat, Process
+from trainwatch.runner.text import duration
 from trainwatch.runner.view import RunView
 from trainwatch.tui.format import (
     ABSENT,
@@ -46,7 +47,20 @@ class PhasePanel(Panel):
 
     def facts(self, view: RunView) -> object:
         lead = view.state.lead
-        return lead and (lead.phase, lead.step, lead.steps, lead.phases, lead.left)
+        return lead and (
+            lead.phase,
+            lead.step,
+            lead.steps,
+            lead.phases,
+            lead.left,
+            lead.device,
+            lead.trainable,
+        )
+
+    def title(self, view: RunView) -> Content:
+        note = clocks(view.state.lead)
+        title = super().title(view)
+        return title + Content.styled(f" · {note}", MUTED) if note else title
 
     def lines(self, view: RunView, width: int, height: int) -> list[Content]:
         lead = view.state.lead
@@ -61,6 +75,9 @@ class PhasePanel(Panel):
         ]
         if lead.steps.last_phases and short:
             lines += breakdown_short(lead, width)
+        elif lead.steps.last_phases and lead.device is not None:
+            lines.append(device_heading(lead, lead.device, width))
+            lines += breakdown_twice(lead, lead.device, width)
         elif lead.steps.last_phases:
             lines.append(step_heading(lead))
             lines += breakdown(lead, width)
@@ -89,9 +106,13 @@ def running(lead: Process, until: float, width: int, over: bool) -> Content:
     elif over:
         took = f", {duration(age)} into it" if age else ""
         head = Content.assemble((f"ended in {name}", STRONG), took)
-    counters = moving(phase)
+    counters = "" if between_looks else so_far(phase)
     if counters:
         head = Content.assemble(head, "  ", (counters, MUTED))
+    if not between_looks and not over:
+        far = how_far(phase, until, head, width)
+        if far is not None:
+            return far
     if typical is None or over:
         detail = Content.styled(safe(phase.detail), MUTED)
         return spread(head, detail, width)
@@ -112,19 +133,33 @@ def _faster_than_looks(lead: Process) -> bool:
     return ended is not None and ended >= lead.phase.seen
 
 
-def moving(phase: PhaseNow) -> str:
-    """The counter that moves while a phase runs, as words."""
-    if phase.bytes is not None:
-        return size(phase.bytes) + (f" of {size(phase.total)}" if phase.total else "")
-    if phase.rows is not None:
-        return (
-            f"{phase.rows:,}"
-            + (f" of {phase.total:,}" if phase.total else "")
-            + " rows"
-        )
-    if phase.tokens is not None:
-        return f"{phase.tokens:,} tokens"
-    return ""
+def how_far(phase: PhaseNow, now: float, head: Content, width: int) -> Content | None:
+    """A bar of what is done and the time left, where the end is known."""
+    left = left_s(phase, now)
+    if left is None or not phase.total:
+        return None
+    for words in (
+        f"{duration(left)} left, expected by {phase.total_by}",
+        f"{duration(left)} left",
+    ):
+        tail = Content.styled(words, MUTED)
+        room = width - head.cell_length - tail.cell_length - 4
+        if room >= 6 and (phase.total_by or "expected" not in words):
+            line = bar(phase.bytes or phase.rows, phase.total, room, CALM)
+            return Content("  ").join([head, line, tail])
+    return spread(head, tail, width)
+
+
+def clocks(lead: Process | None) -> str:
+    """By which clock the phases are timed, where it is not simply the host's."""
+    if lead is None or lead.trainable is None:
+        return ""
+    kinds = {name.partition(":")[0] for name in lead.trainable.devices}
+    if not kinds - {"cpu", "meta"}:
+        return ""
+    if lead.device is None:
+        return "by the host clock"
+    return f"device (sampled {lead.device.sampled:,} of {lead.device.steps:,})"
 
 
 def stepping(lead: Process, width: int, now: float, over: bool) -> Content:
@@ -176,15 +211,50 @@ def breakdown(lead: Process, width: int) -> list[Content]:
     return grid(cells, columns, width)
 
 
+def device_heading(lead: Process, device: DeviceTimes, width: int) -> Content:
+    """What the two columns of `breakdown_twice` are."""
+    on_device = f"on the device {duration(device.seconds)} in step {device.step:,}"
+    host = f"by the host clock {duration(lead.steps.last_s)}"
+    return spread(Content.styled(on_device, MUTED), Content.styled(host, MUTED), width)
+
+
+def breakdown_twice(lead: Process, device: DeviceTimes, width: int) -> list[Content]:
+    """The parts of a step by the device's clock, and muted by the host's."""
+    total = max(device.last_phases.values(), default=0.0)
+    each = column_width(width, 2)
+    cells = []
+    for name in STEP_PARTS:
+        seconds = device.last_phases.get(name)
+        share = lead.steps.last_phases.get(name)
+        value = ABSENT if seconds is None else duration(seconds)
+        host = ABSENT if share is None else duration(share[1])
+        room = each - 26
+        cells.append(
+            Content.assemble(
+                fit(Content.styled(name, MUTED), 10),
+                bar(seconds, total, room, PHASE_STYLES[name]) if room > 3 else "",
+                f"{value:>8}",
+                (f"{host:>8}", MUTED),
+            )
+        )
+    return grid(cells, 2, width)
+
+
 def breakdown_short(lead: Process, width: int) -> list[Content]:
-    """The parts of the last step as numbers, the longest one bold."""
-    shares = lead.steps.last_phases
-    longest = max(shares, key=lambda name: shares[name][1])
+    """
+    The parts of the last step as numbers, the longest one bold; by the device's
+    clock where a step was sampled.
+    """
+    shares: Mapping[str, float]
+    shares = {name: share[1] for name, share in lead.steps.last_phases.items()}
+    if lead.device is not None:
+        shares = lead.device.last_phases
+    longest = max(shares, key=lambda name: shares[name], default="")
     each = column_width(width, 4)
     cells = [
         pair(
             name,
-            duration(shares[name][1]) if name in shares else ABSENT,
+            duration(shares[name]) if name in shares else ABSENT,
             each,
             STRONG if name == longest else "",
         )
