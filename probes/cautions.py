@@ -7,6 +7,7 @@ second. What the user sees stays exactly as it was.
 
 from __future__ import annotations
 
+import functools
 import time
 import warnings
 
@@ -89,6 +90,7 @@ def watch_warnings(process: Process) -> None:
             },
         )
 
+    @functools.wraps(before)
     def showwarning(
         message: Any,
         category: Any,
@@ -133,6 +135,7 @@ def install(process: Process, module: Any) -> None:
             },
         )
 
+    @functools.wraps(call_handlers)
     def callHandlers(self: Any, record: Any) -> Any:
         if record.levelno >= WARNING:
             tell(self, record)

@@ -5,6 +5,7 @@ How a process fails: the exception that ends it, and its stacks on request.
 from __future__ import annotations
 
 import faulthandler
+import functools
 import os
 import signal
 import sys
@@ -32,10 +33,12 @@ def _chain_hooks(process: Process) -> None:
     before = sys.excepthook
     before_thread = threading.excepthook
 
+    @functools.wraps(before)
     def excepthook(kind: Any, error: Any, trace: Any) -> None:
         tell(process, kind, error, trace, "")
         before(kind, error, trace)
 
+    @functools.wraps(before_thread)
     def thread_excepthook(args: Any) -> None:
         if args.exc_type is not SystemExit:
             name = getattr(args.thread, "name", "?")
