@@ -1,0 +1,66 @@
+"""
+What the installed transformers says and can, by its version.
+
+Facts of releases, read in their source; the tests compare with them what a run
+printed and what the probes told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+
+@dataclass(frozen=True)
+class Saying:
+    """One text of transformers, and how it comes out."""
+
+    text: str
+    source: str
+    """`logging` or `warnings`, as in a `WarningRaised`."""
+    phase: str
+    """Where the examples make it say so."""
+    since: tuple[int, int]
+    until: tuple[int, int] = (999, 0)
+    """The first version that does not say it any more."""
+
+
+SAYINGS = (
+    Saying(
+        "`torch_dtype` is deprecated! Use `dtype` instead!",
+        "logging",
+        "other",
+        since=(4, 56),
+    ),
+    Saying(
+        "The following generation flags are not valid and may be ignored: "
+        "['temperature', 'top_p']",
+        "logging",
+        "prefill",
+        since=(4, 53),
+    ),
+    *(
+        Saying(
+            f"`do_sample` is set to `False`. However, `{flag}` is set to `{value}` "
+            "-- this flag is only used in sample-based generation modes.",
+            "warnings",
+            "prefill",
+            since=(4, 41),
+            until=(4, 50),
+        )
+        for flag, value in (("temperature", 0.7), ("top_p", 0.9))
+    ),
+)
+"""What every example provokes. Between 4.50 and 4.52 no version was read."""
+
+
+def installed(package: str) -> tuple[int, int]:
+    """Major and minor number of the version in this environment."""
+    major, minor = version(package).split(".")[:2]
+    return int(major), int(minor)
+
+
+def sayings() -> list[Saying]:
+    """Those that the installed transformers says in an example."""
+    now = installed("transformers")
+    return [saying for saying in SAYINGS if saying.since <= now < saying.until]
