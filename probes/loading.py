@@ -81,8 +81,9 @@ class _Rows:
     """
     Rows done by `Dataset.map` and `filter`.
 
-    They are what these methods tell their own bar (datasets 2.14 and later), also
-    where it is not shown, and where worker processes do the work.
+    They are what these methods tell their own bar (datasets 2.19 and later; before,
+    only the total is known), also where it is not shown, and where worker processes
+    do the work.
     """
 
     def __init__(self, timeline: Timeline) -> None:
