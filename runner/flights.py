@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trainwatch.probes import events as ev
 from trainwatch.probes import flight
+from trainwatch.runner.phases import in_step, shown
 from trainwatch.runner.saves import UNKNOWN, Saving
 
 LONG_S = 0.5
@@ -49,7 +50,7 @@ def observe(
         # The long phase that was told is over and only short ones follow.
         stale = told.phase != "step" and mono - seen.told_at >= LONG_S
         tell = long or stale
-        if tell and not long and body.phase in ev.STEP_PHASES:
+        if tell and not long and in_step(body.phase, body.step):
             body = replace(body, phase="step", detail="", tokens=None)
             tell = told.phase != "step"
     else:
@@ -92,7 +93,7 @@ def sample_memory(
         reserved=reading.reserved,
         peak=reading.peak,
         rss=reading.rss,
-        phase=reading.phase,
+        phase=shown(reading.phase, reading.detail)[0],
     )
     before = seen.memory
     pairs = (

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.durations import add_duration, thin
+from trainwatch.runner.phases import filed, shown
 from trainwatch.runner.progress import mark
 from trainwatch.runner.state import (
     EMPTY,
@@ -266,13 +267,15 @@ def _step_ended(state: RunState, event: ev.Event, body: ev.StepEnded) -> RunStat
     phases = dict(process.phases)
     shares: dict[str, tuple[float, float]] = {}
     for name, pair in body.phases.items():
-        if len(pair) != 2 or name not in ev.PHASES:
+        if len(pair) != 2:
             continue
+        name = filed(name, phases)
         count, seconds = int(pair[0]), pair[1]
         phases[name] = add_duration(
             phases.get(name), seconds, count, WARM_UP, body.clock
         )
-        shares[name] = (pair[0], seconds)
+        times, before = shares.get(name, (0.0, 0.0))
+        shares[name] = (times + pair[0], before + seconds)
     count = max(1, body.count)
     phases["step"] = add_duration(
         phases.get("step"), body.seconds, count, WARM_UP, body.clock
@@ -321,14 +324,15 @@ def _device_timed(state: RunState, event: ev.Event, body: ev.DeviceTimed) -> Run
 
 
 def _phase_ended(state: RunState, event: ev.Event, body: ev.PhaseEnded) -> RunState:
-    if body.phase not in ev.PHASES:
-        return state
     process = _get(state, event)
-    stat = add_duration(process.phases.get(body.phase), body.seconds, 1, 0, "host")
+    name = filed(shown(body.phase, body.detail)[0], process.phases)
+    stat = add_duration(
+        process.phases.get(name), body.seconds, max(1, body.count), 0, "host"
+    )
     return _process(
         state,
         event.pid,
-        phases=_put(process.phases, body.phase, stat),
+        phases=_put(process.phases, name, stat),
         progressed=event.time,
     )
 
@@ -337,10 +341,11 @@ def _phase_observed(
     state: RunState, event: ev.Event, body: ev.PhaseObserved
 ) -> RunState:
     process = state.processes.get(body.of)
-    if process is None or body.phase not in ev.PHASES:
+    if process is None:
         return state
+    name, detail = shown(body.phase, body.detail)
     now = PhaseNow(
-        name=body.phase,
+        name=name,
         since=body.since,
         seen=event.time,
         micro_step=body.micro_step,
@@ -348,7 +353,7 @@ def _phase_observed(
         bytes=body.bytes,
         rows=body.rows,
         total=body.total,
-        detail=body.detail,
+        detail=detail,
         total_by=body.total_by,
     )
     before = process.phase

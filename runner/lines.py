@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainwatch.probes import events as ev
+from trainwatch.runner.phases import shown
 from trainwatch.runner.progress import UNITS, words
 from trainwatch.runner.state import RunState
 from trainwatch.runner.text import duration, plain, size
@@ -64,8 +65,8 @@ def _metrics(body: ev.MetricsLogged, state: RunState, event: ev.Event) -> str:
 def _phase_ended(body: ev.PhaseEnded, state: RunState, event: ev.Event) -> str | None:
     if body.seconds < LONG_PHASE_S and body.phase != "save":
         return None
-    what = f"{body.phase} {body.detail}".strip()
-    extra = ""
+    what = " ".join(shown(body.phase, body.detail)).strip()
+    extra = f", {body.count:,} times" if body.count > 1 else ""
     if body.bytes:
         extra = f", {size(body.bytes)}"
     elif body.rows:
@@ -77,7 +78,7 @@ def _observed(body: ev.PhaseObserved, state: RunState, event: ev.Event) -> str |
     age = event.time - body.since
     if age < LONG_PHASE_S or age % 10 > 1.1 or body.phase in ("step", "start"):
         return None
-    what = f"{body.phase} {body.detail}".strip()
+    what = " ".join(shown(body.phase, body.detail)).strip()
     parts = [f"{what} for {duration(age)}"]
     process = state.processes.get(body.of)
     generating = body.phase in ("generate", "prefill", "decode")

@@ -46,6 +46,8 @@ OUTCOME_MARKS = {
 }
 UNKNOWN_MARK = ("?", MUTED)
 
+OWN_PHASE = GOOD
+"""A phase that the user named."""
 PHASE_STYLES = {
     "fetch": NOTE,
     "forward": CALM,
@@ -53,6 +55,7 @@ PHASE_STYLES = {
     "backward": CALM,
     "clip": CALM,
     "optimizer": CALM,
+    "reference": CALM,
     "other": MUTED,
 }
 

@@ -538,6 +538,25 @@ def on_cuda() -> RunView:
     return log.view(CONSOLE[:2], age=0.3)
 
 
+def own_phases() -> RunView:
+    """Preference tuning with a reference, in a loop that names its own phases."""
+    log = trained(12)
+    log.wait(40.0).say(ev.PhaseEnded("compile", 40.0, step=12))
+    log.say(ev.PhaseEnded("custom", 7.0, step=12, detail="judge the answers"))
+    seconds = {
+        **dict.fromkeys(("fetch", "clip"), 0.01),
+        **dict.fromkeys(("loss", "optimizer"), 0.3),
+        **{"forward": 1.5, "backward": 2.2, "reference": 1.1, "other": 0.05},
+        **{"rollout": 6.4, "reward [bold]": 0.8},
+    }
+    phases = {name: [1.0, each] for name, each in seconds.items()}
+    log.wait(13.0).say(ev.StepEnded(13, seconds=12.67, phases=phases))
+    log.wait(5.0).say(
+        ev.PhaseObserved(PID, "custom", log.now - 4.8, 13, detail="rollout")
+    )
+    return log.view(CONSOLE)
+
+
 def snapshotting() -> RunView:
     """A snapshot under way."""
     log = trained()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from textual.content import Content
 
 from trainwatch.runner.durations import percentile, usual
@@ -23,11 +21,17 @@ from trainwatch.tui.format import (
 )
 from trainwatch.tui.panels.pace import stepped_long_ago, tokens_per_s, usual_step_s
 from trainwatch.tui.panels.panel import Panel
-from trainwatch.tui.theme import CALM, MUTED, PHASE_STYLES, STRONG, WARN
+from trainwatch.tui.panels.parts import between_names, step_parts
+from trainwatch.tui.theme import (
+    CALM,
+    MUTED,
+    OWN_PHASE,
+    PHASE_STYLES,
+    STRONG,
+    WARN,
+)
 from trainwatch.tui.widgets.bar import bar
 
-STEP_PARTS = ("fetch", "forward", "loss", "backward", "clip", "optimizer", "other")
-BETWEEN = ("import", "load", "data", "save", "evaluate", "generate")
 SLOW_SHARE = 0.95
 
 
@@ -99,7 +103,7 @@ def running(lead: Process, until: float, width: int, over: bool) -> Content:
             usual_step_s(lead),
             max(0.0, until - (lead.steps.last_ended or until)),
         )
-    name = "stepping" if between_looks else phase.name
+    name = "stepping" if between_looks else safe(phase.name)
     head = Content.assemble((name, STRONG), "  ", duration(age))
     if over and name == "end":
         head = Content.styled("ended", STRONG)
@@ -196,19 +200,25 @@ def step_heading(lead: Process) -> Content:
 
 def breakdown(lead: Process, width: int) -> list[Content]:
     """One labelled bar for each part of the last step."""
-    shares = lead.steps.last_phases
-    total = max((seconds for _, seconds in shares.values()), default=0.0)
+    parts = step_parts(host_seconds(lead))
+    total = max(seconds or 0.0 for seconds in parts.values())
     columns = 2 if width < 70 else 4
     each = column_width(width, columns)
     cells = []
-    for name in STEP_PARTS:
-        seconds = shares[name][1] if name in shares else None
+    for name, seconds in parts.items():
         value = ABSENT if seconds is None else duration(seconds)
-        line = bar(seconds, total, each - 18, PHASE_STYLES[name])
-        cells.append(
-            Content.assemble(fit(Content.styled(name, MUTED), 10), line, f"{value:>8}")
-        )
+        line = bar(seconds, total, each - 18, PHASE_STYLES.get(name, OWN_PHASE))
+        cells.append(Content.assemble(label(name), line, f"{value:>8}"))
     return grid(cells, columns, width)
+
+
+def label(name: str) -> Content:
+    return fit(Content.styled(safe(name), MUTED), 9) + Content(" ")
+
+
+def host_seconds(lead: Process) -> dict[str, float]:
+    """Part of the last step -> its seconds by the host's clock."""
+    return {name: share[1] for name, share in lead.steps.last_phases.items()}
 
 
 def device_heading(lead: Process, device: DeviceTimes, width: int) -> Content:
@@ -223,16 +233,17 @@ def breakdown_twice(lead: Process, device: DeviceTimes, width: int) -> list[Cont
     total = max(device.last_phases.values(), default=0.0)
     each = column_width(width, 2)
     cells = []
-    for name in STEP_PARTS:
-        seconds = device.last_phases.get(name)
+    for name, seconds in step_parts(device.last_phases).items():
         share = lead.steps.last_phases.get(name)
         value = ABSENT if seconds is None else duration(seconds)
         host = ABSENT if share is None else duration(share[1])
         room = each - 26
         cells.append(
             Content.assemble(
-                fit(Content.styled(name, MUTED), 10),
-                bar(seconds, total, room, PHASE_STYLES[name]) if room > 3 else "",
+                label(name),
+                bar(seconds, total, room, PHASE_STYLES.get(name, OWN_PHASE))
+                if room > 3
+                else "",
                 f"{value:>8}",
                 (f"{host:>8}", MUTED),
             )
@@ -245,20 +256,18 @@ def breakdown_short(lead: Process, width: int) -> list[Content]:
     The parts of the last step as numbers, the longest one bold; by the device's
     clock where a step was sampled.
     """
-    shares: Mapping[str, float]
-    shares = {name: share[1] for name, share in lead.steps.last_phases.items()}
-    if lead.device is not None:
-        shares = lead.device.last_phases
-    longest = max(shares, key=lambda name: shares[name], default="")
+    device = lead.device
+    parts = step_parts(host_seconds(lead) if device is None else device.last_phases)
+    longest = max(seconds or 0.0 for seconds in parts.values())
     each = column_width(width, 4)
     cells = [
         pair(
-            name,
-            duration(shares[name]) if name in shares else ABSENT,
+            safe(name),
+            ABSENT if seconds is None else duration(seconds),
             each,
-            STRONG if name == longest else "",
+            STRONG if seconds == longest else "",
         )
-        for name in STEP_PARTS
+        for name, seconds in parts.items()
     ]
     return grid(cells, 4, width)
 
@@ -267,11 +276,10 @@ def between(lead: Process, width: int, short: bool) -> list[Content]:
     """What runs outside the steps, with the seconds of its last time."""
     columns = 4 if short else 3 if width < 70 else 6
     each = column_width(width, columns)
-    known: Sequence[tuple[str, PhaseStat | None]]
-    known = [(name, lead.phases.get(name)) for name in BETWEEN]
+    names = between_names(lead)
     if short:
-        known = [(name, stat) for name, stat in known if stat is not None][-columns:]
-    cells = [pair(name, last_time(stat), each) for name, stat in known]
+        names = [name for name in names if name in lead.phases][-columns:]
+    cells = [pair(safe(name), last_time(lead.phases.get(name)), each) for name in names]
     return grid(cells, columns, width)
 
 
