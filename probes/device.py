@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Dict, List, Tuple
 
-from .events import STEP_PHASES, DeviceTimed
+from .events import PHASES, STEP_PHASES, DeviceTimed
 from .guard import guarded, switch_off
 from .process import Process
 from .timeline import Timeline
@@ -169,7 +169,7 @@ class Sampler:
             return
         phases: Dict[str, float] = {}
         for (event, phase), (following, _) in zip(borders, borders[1:]):
-            if phase in STEP_PHASES:
+            if phase in STEP_PHASES or phase not in PHASES:
                 seconds = events.elapsed(event, following)
                 phases[phase] = phases.get(phase, 0.0) + seconds
         phases = {name: round(seconds, 6) for name, seconds in phases.items()}

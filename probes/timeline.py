@@ -484,7 +484,7 @@ class Timeline:
                 detail = span.detail.encode("utf-8", "replace")
                 record.describe(detail, rows=span.rows, total=span.total)
         if self.marks is not None:
-            self.marks(span.part or span.phase)
+            self.marks(span.part or span.name)
 
     def _show_base(self, now: float) -> None:
         record = self.record

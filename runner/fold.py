@@ -308,16 +308,19 @@ def _step_ended(state: RunState, event: ev.Event, body: ev.StepEnded) -> RunStat
 def _device_timed(state: RunState, event: ev.Event, body: ev.DeviceTimed) -> RunState:
     known = _get(state, event).device or DeviceTimes()
     phases = dict(known.phases)
-    for name, seconds in (*body.phases.items(), ("step", body.seconds)):
-        if name in ev.PHASES:
-            phases[name] = add_duration(phases.get(name), seconds, 1, 0, "device")
+    shares: dict[str, float] = {}
+    for name, seconds in body.phases.items():
+        name = filed(name, phases)
+        phases[name] = add_duration(phases.get(name), seconds, 1, 0, "device")
+        shares[name] = shares.get(name, 0.0) + seconds
+    phases["step"] = add_duration(phases.get("step"), body.seconds, 1, 0, "device")
     device = DeviceTimes(
         kind=body.kind,
         sampled=body.sampled,
         steps=body.steps,
         step=body.step,
         seconds=body.seconds,
-        last_phases=body.phases,
+        last_phases=shares,
         phases=phases,
     )
     return _process(state, event.pid, device=device)

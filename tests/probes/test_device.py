@@ -177,9 +177,18 @@ def test_accumulated_micro_steps_add_up(training: Training) -> None:
     assert phases["backward"] == pytest.approx(4 * WORK["backward"], abs=0.01)
 
 
-def test_what_runs_between_steps_is_left_out(training: Training) -> None:
+def test_a_users_own_phase_in_a_step_counts(training: Training) -> None:
     training.step()
-    training.sampler.tick(training.device.now)
+    span = training.timeline.enter("custom", "augment")
+    training.device.launch(0.3)
+    training.timeline.leave(span)
+    training.step()
+    training.step()
+    (timed,) = training.timed()
+    assert timed.phases["augment"] == pytest.approx(0.3, abs=2 * LAUNCH_S)
+
+
+def test_what_runs_between_steps_is_left_out(training: Training) -> None:
     training.step()
     span = training.timeline.enter("evaluate")
     training.device.launch(7.0)

@@ -8,6 +8,7 @@ import pytest
 
 from trainwatch.probes import events as ev
 from trainwatch.runner import memo
+from trainwatch.runner.document import process_document
 from trainwatch.runner.durations import RECENT, SERIES_POINTS, usual
 from trainwatch.runner.fold import fold_all
 from trainwatch.runner.state import EMPTY, RunState
@@ -58,6 +59,42 @@ def test_fast_steps_come_in_bundles() -> None:
     assert process is not None
     assert process.steps.count == 51
     assert process.steps.last_s == pytest.approx(0.02)
+
+
+def timed(number: int, seconds: float = 2.0, **more: float) -> ev.DeviceTimed:
+    phases = {"forward": seconds * 0.25, "backward": seconds * 0.75, **more}
+    return ev.DeviceTimed(number, seconds, phases, number, 10 * number, "made-up clock")
+
+
+def test_device_times_stand_beside_the_hosts() -> None:
+    process = run(*BEGIN, step(1), step(2), timed(1), timed(2, 4.0)).lead
+    assert process is not None
+    assert process.device is not None
+    assert (process.device.sampled, process.device.steps) == (2, 20)
+    assert process.device.last_phases == {"forward": 1.0, "backward": 3.0}
+    assert process.device.phases["step"].recent == (2.0, 4.0)
+    assert process.device.phases["forward"].clock == "device"
+    assert process.phases["forward"].clock == "host"
+    assert process.steps.last_phases["forward"][1] == pytest.approx(0.8)
+    shown = process_document(process, 1010.0, over=False)["device"]
+    assert (shown["sampled"], shown["steps"], shown["last_step"]) == (2, 20, 2)
+    assert shown["phases"]["backward"]["total_s"] == 4.5
+
+
+def test_names_that_only_the_device_tells_are_bounded() -> None:
+    own = {f"own {n}": 0.001 for n in range(500)}
+    process = run(*BEGIN, step(1), timed(1, **own)).lead
+    assert process is not None
+    assert process.device is not None
+    assert len(process.device.phases) < 150
+    assert sum(process.device.last_phases.values()) == pytest.approx(2.5)
+
+
+def test_without_a_sample_there_is_no_device() -> None:
+    process = run(*BEGIN, step(1)).lead
+    assert process is not None
+    assert process.device is None
+    assert process_document(process, 1010.0, over=False)["device"] is None
 
 
 def test_a_phase_that_never_ran_has_no_usual_and_no_zero() -> None:
