@@ -23,6 +23,7 @@ from .events import LengthGuessed, TrainingBegan, TrainingEnded
 from .guard import around, guarded, wrap
 from .process import Process
 from .references import References
+from .saving import place
 from .timeline import Span, Timeline
 
 PLAIN = "plain loop"
@@ -328,7 +329,8 @@ class Loop:
             self.end(stopped=True)
 
     def _save(self, request: Request, optimizer: Any) -> None:
-        span = self.timeline.enter("save", os.path.basename(rescue.NAME))
+        file = os.path.join(request.folder, rescue.NAME)
+        span = self.timeline.enter("save", place(file))
         outcome = rescue.save(
             self.torch,
             [root for root in self.roots() if root not in self.references],
@@ -337,6 +339,8 @@ class Loop:
             request.folder,
             self.process.rank,
         )
+        if span is not None:
+            span.detail = rescue.NAME
         self.timeline.leave(span, outcome.error, nbytes=outcome.bytes)
         if outcome.event is not None:
             self.process.emit(outcome.event)
