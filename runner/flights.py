@@ -50,7 +50,8 @@ def observe(
         # The long phase that was told is over and only short ones follow.
         stale = told.phase != "step" and mono - seen.told_at >= LONG_S
         tell = long or stale
-        if tell and not long and in_step(body.phase, body.step):
+        training = body.step is not None
+        if tell and not long and training and in_step(body.phase, body.step):
             body = replace(body, phase="step", detail="", tokens=None)
             tell = told.phase != "step"
     else:

@@ -385,6 +385,15 @@ def test_short_phases_are_not_told_one_by_one() -> None:
     assert told_phases == ["step"]
 
 
+def test_before_training_nothing_is_a_step() -> None:
+    importing = reading(phase="import", since=100.0, step=None)
+    seen, _ = flights.observe(flights.Seen(), importing, 101.0)
+    other = reading(phase="other", since=101.5, step=None)
+    seen, told = flights.observe(seen, other, 101.6)
+    assert told is not None
+    assert told.phase == "other"
+
+
 def test_a_long_phase_is_told_and_its_counter_once_a_second() -> None:
     seen, _ = flights.observe(flights.Seen(), reading(), 100.1)
     tokens = []
