@@ -23,7 +23,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from typing import Any, FrozenSet, Optional, Set, Tuple
+from typing import Any, FrozenSet, Optional, Tuple
 
 from .events import GenerationAdvanced, GenerationBegan, GenerationEnded
 from .guard import guarded, wrap
@@ -324,13 +324,16 @@ def _prompt(args: Any, kwargs: Any) -> Tuple[Optional[int], Optional[int]]:
 
 
 def _ends(config: Any) -> FrozenSet[int]:
-    """The tokens that end a row or fill it up behind its end."""
-    ends: Set[int] = set()
-    for name in ("eos_token_id", "pad_token_id"):
-        value = getattr(config, name, None)
-        given: Any = value if isinstance(value, (list, tuple)) else (value,)
-        ends.update(token for token in given if isinstance(token, int))
-    return frozenset(ends)
+    """The tokens that end a row, and the one that fills it up behind its end."""
+    ends = _token_ids(getattr(config, "eos_token_id", None))
+    if ends:
+        ends |= _token_ids(getattr(config, "pad_token_id", None))
+    return ends
+
+
+def _token_ids(value: Any) -> FrozenSet[int]:
+    values: Any = value if isinstance(value, (list, tuple)) else (value,)
+    return frozenset(token for token in values if isinstance(token, int))
 
 
 def _grown(now: Generating, outputs: Any) -> int:
