@@ -6,8 +6,9 @@ and reads requests. When the supervisor does not read, the queue fills and what
 can be spared is dropped and counted. When it is gone, the thread connects again,
 says hello and repeats what the new one must know.
 
-The thread imports nothing: a fork while it held an import lock would block the
-child for good.
+The thread sleeps until it has something to do: each time it runs, the training
+thread may have to wait for the interpreter. It imports nothing: a fork while it
+held an import lock would block the child for good.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ LIMIT = 10_000
 """Events that wait for the supervisor before the sparable ones are dropped."""
 HARD_LIMIT = 4 * LIMIT
 BATCH = 256
-INTERVAL_S = 0.1
+INTERVAL_S = 0.5
+"""How long the thread sleeps at most, and an event waits at most."""
+PROMPT_S = 0.25
+"""An event that comes this long after the last ones were sent is sent at once."""
 BACK_OFF_S = (0.2, 5.0)
 FAREWELL_S = 0.5
 """How long a process that ends may wait for the supervisor to take its last
@@ -109,11 +113,14 @@ class Connection:
         self._sent = 0
         self._received = b""
         self._socket: Optional[socket.socket] = None
-        self._poll: select.poll
         self._met = False
         self._next_try = 0.0
         self._back_off = BACK_OFF_S[0]
-        self._wake = threading.Event()
+        self._sent_at = 0.0
+        self._bell: Optional[Tuple[socket.socket, socket.socket]] = None
+        """What comes in at the first, sent into the second, ends the thread's
+        sleep."""
+        self._rung = False
         self._stopping = False
         self._thread: Optional[threading.Thread] = None
         self._silent = False
@@ -134,22 +141,40 @@ class Connection:
         if waiting >= LIMIT and (kind in SPARABLE or waiting >= HARD_LIMIT):
             self.dropped += 1
             return
-        item = (kind, fields, time.time(), time.monotonic(), next(self._numbers))
+        now = time.monotonic()
+        item = (kind, fields, time.time(), now, next(self._numbers))
         self.events += 1
         if kind in REPEATED:
             self._known[kind] = item
         elif kind == "training_ended":
             self._known.pop("training_began", None)
         self._queue.append(item)
-        if waiting == BATCH:
-            self._wake.set()
+        if not self._rung and (waiting >= BATCH or now - self._sent_at > PROMPT_S):
+            self._ring()
+
+    def _ring(self) -> None:
+        """End the thread's sleep."""
+        self._rung = True
+        if self._bell is not None:
+            try:
+                self._bell[1].send(b"!")
+            except OSError:
+                self.errors += 1
 
     def start(self) -> None:
         """Start the thread."""
         if self._silent or self._thread is not None:
             return
         self._stopping = False
-        self._wake.clear()
+        if self._bell is None:
+            try:
+                self._bell = socket.socketpair()
+            except OSError:
+                # No descriptor is left: nothing can be told.
+                self.errors += 1
+                return
+            for end in self._bell:
+                end.setblocking(False)
         thread = threading.Thread(target=self._run, name="trainwatch", daemon=True)
         try:
             thread.start()
@@ -166,7 +191,7 @@ class Connection:
             return
         self.paused = True
         self._stopping = True
-        self._wake.set()
+        self._ring()
         deadline = time.monotonic() + FAREWELL_S
         thread.join(FAREWELL_S)
         # Up to Python 3.12 `join` returns a moment before the thread is gone.
@@ -185,6 +210,7 @@ class Connection:
         self._thread = None
         self._queue.clear()
         self._lines.clear()
+        self._unhang()
         if self._socket is not None:
             # Closes this process's copy only; the parent's line stays up, and
             # its end is seen when the parent ends.
@@ -206,18 +232,27 @@ class Connection:
                 break
             self._send(left)
         self._silent = True
+        self._unhang()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _unhang(self) -> None:
+        """Take the bell down."""
+        bell, self._bell = self._bell, None
+        for end in bell or ():
+            end.close()
 
     # --- the thread's side ---
 
     def _run(self) -> None:
         ticked = 0.0
+        readable = False
         while not self._stopping:
             try:
                 if self._ready():
-                    self._receive()
+                    if readable:
+                        self._receive()
                     self._encode()
                     self._send()
                 now = time.monotonic()
@@ -227,10 +262,24 @@ class Connection:
             except Exception as error:
                 self.errors += 1
                 switch_off("connection", error)
-            if len(self._queue) < BATCH or self._lines:
-                self._wake.wait(INTERVAL_S)
-                if not self._stopping:
-                    self._wake.clear()
+            readable = self._sleep()
+
+    def _sleep(self) -> bool:
+        """Wait until there is something to do; True if it is to read a request."""
+        if self._bell is None or self._stopping:
+            return False
+        bell, line = self._bell[0], self._socket
+        poll = select.poll()
+        poll.register(bell, select.POLLIN)
+        if line is not None:
+            more = select.POLLOUT if self._lines else 0
+            poll.register(line, select.POLLIN | more)
+        full = len(self._queue) >= BATCH and not self._lines
+        ready = dict(poll.poll(0 if full else int(1000 * INTERVAL_S)))
+        self._rung = False
+        if bell.fileno() in ready:
+            bell.recv(4096)
+        return line is not None and ready.get(line.fileno(), 0) & ~select.POLLOUT > 0
 
     def _ready(self) -> bool:
         """Is the line up? Connects when it is time to try."""
@@ -245,8 +294,6 @@ class Connection:
             line.settimeout(FAREWELL_S)
             line.connect(self.address)
             line.setblocking(False)
-            self._poll = select.poll()
-            self._poll.register(line, select.POLLIN)
         except OSError:
             self.errors += 1
             if line is not None:
@@ -318,6 +365,7 @@ class Connection:
                 self._hang_up()
                 return
             self._sent += sent
+            self._sent_at = time.monotonic()
             while lines and self._sent >= len(lines[0]):
                 self._sent -= len(lines.popleft())
             if sent < len(data):
@@ -326,8 +374,6 @@ class Connection:
     def _receive(self) -> None:
         line = self._socket
         if line is None:
-            return
-        if not self._poll.poll(0):
             return
         try:
             data = line.recv(65536)

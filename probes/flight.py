@@ -2,14 +2,15 @@
 The flight record: what a process is doing, in a small file that outlives it.
 
 The training process writes it through a memory map on every phase change, which
-costs about a microsecond and no system call; anyone may read the file, also
+costs less than a microsecond and no system call; anyone may read the file, also
 while the process is blocked in C and after SIGKILL. Times are the monotonic
 clock.
 
-Layout, little-endian, 4096 bytes: a header, the current phase, its counters,
-memory, the last error, and a ring of the last phase changes. The current phase
-stands between two copies of a sequence number, which also counts the ring's
-entries: a reader that sees them differ reads again.
+Layout, little-endian, 4096 bytes: a header, the counters and the detail of one
+phase change, memory, the last error, and a ring of phase changes. An entry of the
+ring stands between two copies of its sequence number, so a reader knows one that
+is half written; the newest whole entry is the current phase. Counters and detail
+carry the number of the entry they belong to, so a change need not clear them.
 """
 
 from __future__ import annotations
@@ -19,20 +20,19 @@ import os
 import struct
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import List, Optional, Tuple
 
 from .events import PHASES
 
 MAGIC = b"TWFLIGHT"
-LAYOUT = 2
+LAYOUT = 3
 SIZE = 4096
 
 _HEADER = struct.Struct("<8sHxxIdd")
 """magic, layout, pid, wall clock and monotonic clock at creation"""
-_CURRENT = struct.Struct("<IBBxxdqqI")
-"""sequence, phase, depth, since, step, micro-step, sequence again"""
-_COUNTERS = struct.Struct("<qqqq")
-"""tokens, bytes, rows, total"""
+_COUNTERS = struct.Struct("<Qqqqq")
+"""sequence of the entry they belong to, tokens, bytes, rows, total"""
 _COUNTERS_AT = 80
 _DETAIL_AT, _DETAIL_SIZE = 128, 128
 _MEMORY = struct.Struct("<dqqqq")
@@ -42,11 +42,12 @@ _ERROR_AT, _ERROR_SIZE = 320, 256
 _BEAT = struct.Struct("<d")
 _BEAT_AT = 576
 _COUNTER = struct.Struct("<q")
-_RING_AT = 640
-_RING_ENTRY = struct.Struct("<Bxxxid")
-"""phase, step, when"""
-RING = (SIZE - _RING_AT) // _RING_ENTRY.size
-_CURRENT_AT = 40
+_ENTRY = struct.Struct("<QdiiBxxxI")
+"""sequence, since, step, micro-step, phase, the low half of the sequence"""
+LOW = 0xFFFFFFFF
+ENTRY = _ENTRY.size
+RING_AT = 640
+RING = (SIZE - RING_AT) // ENTRY
 
 NUMBER = {name: number for number, name in enumerate(PHASES)}
 _UNKNOWN = -1
@@ -59,7 +60,6 @@ class Reading:
     pid: int
     phase: str
     since: float
-    depth: int
     step: Optional[int]
     micro_step: Optional[int]
     tokens: Optional[int]
@@ -68,7 +68,7 @@ class Reading:
     total: Optional[int]
     detail: str
     beat: Optional[float]
-    """When the interpreter last ran our sampler thread."""
+    """When the interpreter last ran our thread."""
     memory_at: Optional[float]
     allocated: Optional[int]
     reserved: Optional[int]
@@ -81,11 +81,17 @@ class Reading:
 class FlightRecord:
     """
     The writing side. One per process; the training thread writes phases, the
-    sampler thread memory and beats.
+    connection's thread memory and beats.
+
+    `pack(offset, sequence, since, step, micro-step, phase number, sequence & LOW)`
+    writes one entry, for a caller that has no microsecond to spare; it counts
+    `sequence` up itself and takes `RING_AT + sequence % RING * ENTRY`.
 
     Raises:
         OSError: the file cannot be created or mapped.
     """
+
+    __slots__ = ("_detail", "_map", "_owner", "pack", "path", "sequence")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -97,10 +103,11 @@ class FlightRecord:
             self._map = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)
-        self._sequence = 0
+        self.pack = partial(_ENTRY.pack_into, self._map)
+        self.sequence = 0
+        self._owner = 0
+        """The entry that the counters and the detail belong to."""
         self._detail = b""
-        self._counted = True
-        """A counter is not -1."""
         self.phase("start")
         _HEADER.pack_into(
             self._map, 0, MAGIC, LAYOUT, os.getpid(), time.time(), time.monotonic()
@@ -110,7 +117,6 @@ class FlightRecord:
         self,
         name: str,
         since: Optional[float] = None,
-        depth: int = 0,
         step: int = _UNKNOWN,
         micro_step: int = _UNKNOWN,
     ) -> None:
@@ -120,27 +126,15 @@ class FlightRecord:
         """
         if since is None:
             since = time.monotonic()
-        if self._counted:
-            self._clear()
-        number = NUMBER[name]
-        self._sequence = sequence = (self._sequence + 1) & 0xFFFFFFFF
-        _RING_ENTRY.pack_into(
-            self._map,
-            _RING_AT + sequence % RING * _RING_ENTRY.size,
-            number,
-            step if -1 <= step <= 0x7FFFFFFF else -1,
-            since,
-        )
-        _CURRENT.pack_into(
-            self._map,
-            _CURRENT_AT,
+        self.sequence = sequence = self.sequence + 1
+        self.pack(
+            RING_AT + sequence % RING * ENTRY,
             sequence,
-            number,
-            depth & 0xFF,
             since,
             step,
             micro_step,
-            sequence,
+            NUMBER[name],
+            sequence & LOW,
         )
 
     def describe(
@@ -153,32 +147,32 @@ class FlightRecord:
         total: int = _UNKNOWN,
     ) -> None:
         """Detail and counters of the current phase."""
-        self._counted = True
-        _COUNTERS.pack_into(self._map, _COUNTERS_AT, tokens, nbytes, rows, total)
         if detail != self._detail:
             self._detail = detail
             self._map[_DETAIL_AT : _DETAIL_AT + _DETAIL_SIZE] = detail[
                 :_DETAIL_SIZE
             ].ljust(_DETAIL_SIZE, b"\0")
+        self._owner = self.sequence
+        _COUNTERS.pack_into(
+            self._map, _COUNTERS_AT, self.sequence, tokens, nbytes, rows, total
+        )
 
-    def _clear(self) -> None:
-        self.describe()
-        self._counted = False
+    def _count(self, position: int, count: int) -> None:
+        if self._owner != self.sequence:
+            self.describe()
+        _COUNTER.pack_into(self._map, _COUNTERS_AT + 8 + 8 * position, count)
 
     def tokens(self, count: int) -> None:
         """Progress inside the current phase: tokens so far."""
-        self._counted = True
-        _COUNTER.pack_into(self._map, _COUNTERS_AT, count)
+        self._count(0, count)
 
     def bytes(self, count: int) -> None:
         """Progress inside the current phase: bytes so far."""
-        self._counted = True
-        _COUNTER.pack_into(self._map, _COUNTERS_AT + 8, count)
+        self._count(1, count)
 
     def rows(self, count: int) -> None:
         """Progress inside the current phase: rows so far."""
-        self._counted = True
-        _COUNTER.pack_into(self._map, _COUNTERS_AT + 16, count)
+        self._count(2, count)
 
     def memory(
         self,
@@ -208,36 +202,42 @@ class FlightRecord:
         self._map.close()
 
 
+Entry = Tuple[int, float, int, int, int]
+"""sequence, since, step, micro-step, phase number"""
+
+
 def read(data: bytes) -> Optional[Reading]:
     """
-    What a flight record's bytes say, or None while they are being written or
-    when they are not a flight record of this layout.
+    What a flight record's bytes say, or None when they are not a flight record of
+    this layout.
     """
     if len(data) < SIZE:
         return None
     magic, layout, pid, wall, mono = _HEADER.unpack_from(data, 0)
     if magic != MAGIC or layout != LAYOUT:
         return None
-    sequence, number, depth, since, step, micro, again = _CURRENT.unpack_from(
-        data, _CURRENT_AT
-    )
-    if sequence != again or number >= len(PHASES):
+    entries = _entries(data)
+    if not entries:
         return None
-    tokens, nbytes, rows, total = _COUNTERS.unpack_from(data, _COUNTERS_AT)
+    sequence, since, step, micro, number = entries[-1]
+    owner, tokens, nbytes, rows, total = _COUNTERS.unpack_from(data, _COUNTERS_AT)
+    described = owner == sequence
+    if not described:
+        tokens = nbytes = rows = total = _UNKNOWN
     when, allocated, reserved, peak, rss = _MEMORY.unpack_from(data, _MEMORY_AT)
     (beat,) = _BEAT.unpack_from(data, _BEAT_AT)
+    detail = data[_DETAIL_AT : _DETAIL_AT + _DETAIL_SIZE] if described else b""
     return Reading(
         pid=pid,
         phase=PHASES[number],
         since=since,
-        depth=depth,
         step=_known(step),
         micro_step=_known(micro),
         tokens=_known(tokens),
         bytes=_known(nbytes),
         rows=_known(rows),
         total=_known(total),
-        detail=_string(data[_DETAIL_AT : _DETAIL_AT + _DETAIL_SIZE]),
+        detail=_string(detail),
         beat=beat or None,
         memory_at=when or None,
         allocated=_known(allocated) if when else None,
@@ -253,16 +253,19 @@ def history(data: bytes) -> List[Tuple[str, int, float]]:
     """The last phase changes, oldest first, as (phase, step, monotonic time)."""
     if len(data) < SIZE:
         return []
-    (sequence,) = struct.unpack_from("<I", data, _CURRENT_AT)
-    changes = []
-    for offset in range(1, RING + 1):
-        slot = (sequence + offset) % RING
-        number, step, when = _RING_ENTRY.unpack_from(
-            data, _RING_AT + slot * _RING_ENTRY.size
-        )
-        if when and number < len(PHASES):
-            changes.append((PHASES[number], step, when))
-    return changes
+    return [
+        (PHASES[number], step, since) for _, since, step, _, number in _entries(data)
+    ]
+
+
+def _entries(data: bytes) -> List[Entry]:
+    """The whole entries of the ring, oldest first."""
+    whole: List[Entry] = []
+    for offset in range(RING_AT, RING_AT + RING * ENTRY, ENTRY):
+        *entry, low = _ENTRY.unpack_from(data, offset)
+        if entry[0] and entry[0] & LOW == low and entry[4] < len(PHASES):
+            whole.append((entry[0], entry[1], entry[2], entry[3], entry[4]))
+    return sorted(whole)
 
 
 def _known(value: int) -> Optional[int]:

@@ -162,3 +162,31 @@ def wrap(
         return False
     setattr(owner, name, around(function, before, after, unless))
     return True
+
+
+def follow(owner: Any, name: str, then: Callable[[Any, Any], None]) -> bool:
+    """
+    Run `then(args, result)` after every call of `owner.name` that returned; False
+    where there is no such thing.
+    """
+    function = getattr(owner, name, None)
+    if function is None:
+        return False
+    probe, then = _raw(then)
+
+    @functools.wraps(function)
+    def followed(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if probe not in _off:
+            began = clock() if meter.on else 0.0
+            try:
+                then(args, result)
+            except Exception as failure:
+                switch_off(probe, failure)
+            if began:
+                meter.seconds += clock() - began
+                meter.calls += 1
+        return result
+
+    setattr(owner, name, followed)
+    return True

@@ -14,22 +14,41 @@ import os
 import sys
 import threading
 import weakref
-from typing import Any, Callable, Dict, List, Optional
+from threading import get_ident
+from typing import Any, Callable, Dict, List, Optional, Set
 
 from . import ledger, model, rescue
 from .bars import Bars
+from .calls import NONE, give_up, phase_call, wrap_phase
 from .commands import Request, Requests
 from .events import LengthGuessed, TrainingBegan, TrainingEnded
-from .guard import around, guarded, wrap
+from .flight import NUMBER
+from .guard import around, guarded
 from .process import Process
 from .references import References
 from .saving import place
-from .timeline import Span, Timeline
+from .timeline import BACKWARD, FETCH, INSIDE, Span, Timeline
 
 PLAIN = "plain loop"
 MAX_ROOTS = 8
 LAYOUT_EVERY = 10
 """Steps between two looks at whether the optimizer's groups have changed."""
+OPTIMIZER = NUMBER["optimizer"]
+FORWARD, REFERENCE = NUMBER["forward"], NUMBER["reference"]
+
+
+class OpenStep:
+    """A call of an optimizer's `step` that is under way."""
+
+    __slots__ = ("around", "calls", "closure", "outer")
+
+    def __init__(self, closure: bool) -> None:
+        self.calls = 1
+        """More than one where `step` calls `super().step()`."""
+        self.closure = closure
+        self.outer = -1
+        """What ran before; -1 where it is part of another phase."""
+        self.around = 0
 
 
 class Loop:
@@ -45,21 +64,23 @@ class Loop:
         ends, not the optimizer."""
         self.optimizer_steps = 0
         """Optimizer steps since training began; a skipped step makes none."""
-        self.forwards = 0
-        """Root forwards that are under way."""
-        self.references: Any = weakref.WeakSet()
-        """Roots that learn nothing."""
+        self.known: Dict[int, Any] = {}
+        """Roots: id -> weak reference."""
+        self._references: Set[int] = set()
+        """The ids of those that learn nothing."""
         self._calls = References()
-        self._roots: Dict[int, Any] = {}
+        self._classes: Dict[Any, Any] = {}
+        """The classes of roots, each with its own `__call__`."""
+        self.inside = threading.local()
+        """While a root is looked for: `any` module is under way in this thread."""
         self._discovery: Optional[Callable[[], None]] = None
         self._discovered = False
         self._undescribed = False
         self._evaluating: Optional[Span] = None
         self._evaluated: Callable[[], Any] = _nothing
-        self._depths: Dict[int, int] = {}
-        self._closures: Dict[int, bool] = {}
-        self._spans: Dict[int, Optional[Span]] = {}
+        self._open: Dict[int, OpenStep] = {}
         self._described: Any = None
+        self._looked_at = 0
         self._layout: List[int] = []
         self._gradients: Optional[int] = None
         self._lead: Optional[Any] = None
@@ -71,31 +92,58 @@ class Loop:
     # --- the root ---
 
     def roots(self) -> List[Any]:
-        found = [reference() for reference in self._roots.values()]
+        found = [reference() for reference in self.known.values()]
         return [module for module in found if module is not None]
 
     def is_root(self, module: Any) -> bool:
-        reference = self._roots.get(id(module))
+        reference = self.known.get(id(module))
         return reference is not None and reference() is module
+
+    def is_reference(self, module: Any) -> bool:
+        return id(module) in self._references and self.is_root(module)
 
     def add_reference(self, module: Any) -> None:
         """From now on a call of `module` is a forward without gradients."""
         self.add_root(module)
         if self.is_root(module):
-            self.references.add(module)
+            self._references.add(id(module))
 
     def add_root(self, module: Any) -> None:
         """From now on a call of `module` is a forward."""
         if self.is_root(module) or not isinstance(module, self.torch.nn.Module):
             return
-        self._roots = {k: r for k, r in self._roots.items() if r() is not None}
-        if len(self._roots) >= MAX_ROOTS:
+        self.known = {k: r for k, r in self.known.items() if r() is not None}
+        if len(self.known) >= MAX_ROOTS:
             return
-        self._roots[id(module)] = weakref.ref(module)
+        self.known[id(module)] = weakref.ref(module)
+        self._references &= set(self.known) - {id(module)}
         cls = type(module)
         if not getattr(cls.__call__, "_trainwatch_root", False):
             original = getattr(cls.__call__, "_trainwatch_original", cls.__call__)
-            cls.__call__ = _root_call(self, original)
+            self._classes[cls] = original
+            searching = self._discovery is not None
+            self._watch(cls, _searching_call(self, original) if searching else original)
+
+    def _watch(self, cls: Any, function: Any) -> None:
+        """A call of a root of class `cls` is a forward, and calls `function`."""
+        call = phase_call(
+            self.timeline,
+            "forward",
+            function,
+            self.before_forward,
+            self.is_compiling,
+        )
+        call._trainwatch_root = True  # type: ignore[attr-defined]
+        cls.__call__ = call
+
+    def _watch_again(self, searching: bool) -> None:
+        """While searching, what a root's class calls is looked at too."""
+        for cls, function in self._classes.items():
+            # Where it is not ours any more, somebody has put another in our place.
+            if getattr(cls.__dict__.get("__call__"), "_trainwatch_root", False):
+                self._watch(
+                    cls, _searching_call(self, function) if searching else function
+                )
 
     def discover(self) -> None:
         """Watch all module calls until the second step has ended."""
@@ -103,11 +151,13 @@ class Loop:
             return
         module_class = self.torch.nn.Module
         original = module_class.__call__
-        module_class.__call__ = mine = _discovering_call(self, original)
+        module_class.__call__ = mine = _searching_call(self, original)
+        self._watch_again(True)
 
         def undo() -> None:
             if module_class.__call__ is mine:
                 module_class.__call__ = original
+            self._watch_again(False)
 
         self._discovery = undo
 
@@ -122,7 +172,7 @@ class Loop:
         if (
             self._discovery is None
             or self.trainers
-            or self.forwards
+            or self.timeline.inside("forward")
             or self.is_root(module)
         ):
             return
@@ -139,15 +189,20 @@ class Loop:
 
     # --- hooks ---
 
-    @guarded("loop")
-    def forward_begins(self, module: Any, args: Any, kwargs: Any) -> Optional[Span]:
+    def before_forward(self, args: Any, kwargs: Any) -> int:
+        """A module of a root's class is called."""
+        module = args[0]
+        reference = self.known.get(id(module))
+        if reference is None or reference() is not module:
+            return NONE
+        if id(module) in self._references:
+            return REFERENCE
         timeline = self.timeline
-        if self.references and module in self.references:
-            return timeline.enter("reference")
         learning = self.torch.is_grad_enabled()
         if not self.trainers:
             if learning and module.training:
-                self._leave_evaluation()
+                if self._evaluating is not None:
+                    self._leave_evaluation()
                 if not timeline.training:
                     self.begin("forward")
                 if self._undescribed:
@@ -160,51 +215,29 @@ class Loop:
                 and self._evaluating is None
             ):
                 self._evaluating = timeline.enter("evaluate")
-                self._evaluated = weakref.ref(module)
-        if learning:
+                self._evaluated = reference
+        if not learning:
+            return REFERENCE
+        if self._open:
             self._drop_stale_optimizers()
-        span = timeline.enter("forward" if learning else "reference")
-        if span is not None and learning:
-            timeline.add_tokens(_token_count(args, kwargs))
-        return span
+        timeline.add_tokens(_token_count(args, kwargs))
+        return FORWARD
 
-    @guarded("loop")
-    def forward_ends(self, span: Span, error: Optional[BaseException]) -> None:
-        self.timeline.leave(span, error)
-
-    @guarded("loop")
-    def backward_begins(self, args: Any, kwargs: Any) -> Optional[Span]:
-        self.process.identify("backward")
-        if not self.trainers:
+    def before_backward(self, args: Any, kwargs: Any) -> int:
+        if not self.process.identified:
+            self.process.identify("backward")
+        if self._evaluating is not None and not self.trainers:
             self._leave_evaluation()
-        self._drop_stale_optimizers()
-        return self.timeline.enter("backward")
+        if self._open:
+            self._drop_stale_optimizers()
+        return BACKWARD
 
-    @guarded("loop")
-    def backward_ends(
-        self, span: Span, result: Any, error: Optional[BaseException]
-    ) -> None:
-        if error is None:
-            self.timeline.end_micro_step()
-        self.timeline.leave(span, error)
-
-    @guarded("loop")
-    def clip_begins(self, args: Any, kwargs: Any) -> Optional[Span]:
-        return self.timeline.enter("clip")
-
-    @guarded("loop")
-    def fetch_begins(self, args: Any, kwargs: Any) -> Optional[Span]:
+    def before_fetch(self, args: Any, kwargs: Any) -> int:
         if self._evaluating is not None:
             evaluated = self._evaluated()
             if evaluated is None or evaluated.training:
                 self._leave_evaluation()
-        return self.timeline.enter("fetch")
-
-    @guarded("loop")
-    def phase_ends(
-        self, span: Span, result: Any, error: Optional[BaseException]
-    ) -> None:
-        self.timeline.leave(span, None if isinstance(error, StopIteration) else error)
+        return FETCH
 
     @guarded("loop")
     def optimizer_created(self, args: Any, kwargs: Any) -> None:
@@ -212,57 +245,63 @@ class Loop:
         self._discovered = False
         self.discover()
 
-    def optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not self.is_compiling():
-            self._optimizer_begins(optimizer, args, kwargs)
-
     @guarded("loop")
+    def created(self, token: Any, result: Any, error: Any) -> None:
+        """Nothing follows from an optimizer that was made."""
+
+    def optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self.is_compiling() or not self.timeline.owner:
+            return
+        try:
+            self._optimizer_begins(optimizer, args, kwargs)
+        except Exception as failure:
+            give_up(self.timeline, failure)
+
     def _optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         key = id(optimizer)
-        depth = self._depths.get(key, 0) + 1
-        self._depths[key] = depth
-        if depth > 1:
+        opened = self._open.get(key)
+        if opened is not None:
+            opened.calls += 1
             return
-        self._closures[key] = bool(args[1:] or kwargs.get("closure"))
-        self.process.identify("optimizer step")
+        self._open[key] = opened = OpenStep(bool(args[1:] or kwargs.get("closure")))
+        timeline = self.timeline
+        if not self.process.identified:
+            self.process.identify("optimizer step")
         if not self.trainers:
-            self._leave_evaluation()
-            if not self.timeline.training:
+            if self._evaluating is not None:
+                self._leave_evaluation()
+            if not timeline.training:
                 self.begin("optimizer step")
-        if self._is_lead(optimizer):
-            if self._described is None or self._described() is not optimizer:
-                self._described = weakref.ref(optimizer)
-                self.process.emit(model.describe_optimizer(optimizer))
-            if self.optimizer_steps % LAYOUT_EVERY == 0 or not self._layout:
-                layout = ledger.layout(optimizer)
-                if layout != self._layout:
-                    self._layout = layout
-                    self._gradients = ledger.gradient_bytes(optimizer)
-        self._spans[key] = self.timeline.enter("optimizer")
+        if key != self._looked_at or self.optimizer_steps % LAYOUT_EVERY == 0:
+            self._look_at(optimizer)
+        if not timeline.open & INSIDE[OPTIMIZER] and get_ident() == timeline.owner:
+            opened.outer, opened.around = timeline.top, timeline.open
+            timeline.go(OPTIMIZER)
 
     def optimizer_ended(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if self.is_compiling():
+        if self.is_compiling() or not self.timeline.owner:
             return
-        self._optimizer_ends(optimizer)
+        try:
+            self._optimizer_ends(optimizer)
+        except Exception as failure:
+            give_up(self.timeline, failure)
         if self._stop:
             self._stop = False
             raise SystemExit(0)
 
-    @guarded("loop")
     def _optimizer_ends(self, optimizer: Any) -> None:
         key = id(optimizer)
-        depth = self._depths.get(key, 0) - 1
-        if depth > 0:
-            self._depths[key] = depth
-            return
-        self._depths.pop(key, None)
-        self.timeline.leave(self._spans.pop(key, None))
+        opened = self._open.get(key)
+        if opened is not None:
+            opened.calls -= 1
+            if opened.calls:
+                return
+            self._close(key)
         self.optimizer_steps += 1
-        lead = self._is_lead(optimizer)
-        if lead:
+        if self._gradients is not None and self._is_lead(optimizer):
             self._measure(optimizer)
         if not self.trainers and self.timeline.training:
-            self._count_step(optimizer, lead)
+            self._count_step(optimizer, self._is_lead(optimizer))
 
     # --- plain loops ---
 
@@ -333,7 +372,7 @@ class Loop:
         span = self.timeline.enter("save", place(file))
         outcome = rescue.save(
             self.torch,
-            [root for root in self.roots() if root not in self.references],
+            [root for root in self.roots() if not self.is_reference(root)],
             optimizer,
             self._step,
             request.folder,
@@ -371,11 +410,26 @@ class Loop:
 
         Without a closure nothing runs inside an optimizer's step.
         """
-        if not self._depths:
+        for key in [k for k, opened in self._open.items() if not opened.closure]:
+            self._close(key)
+
+    def _close(self, key: int) -> None:
+        opened = self._open.pop(key)
+        if opened.outer >= 0:
+            self.timeline.back(OPTIMIZER, opened.outer, opened.around)
+
+    def _look_at(self, optimizer: Any) -> None:
+        """Describe the lead optimizer once, and measure when its groups change."""
+        if not self._is_lead(optimizer):
             return
-        for key in [k for k in self._depths if not self._closures.get(k)]:
-            self._depths.pop(key, None)
-            self.timeline.leave(self._spans.pop(key, None))
+        self._looked_at = id(optimizer)
+        if self._described is None or self._described() is not optimizer:
+            self._described = weakref.ref(optimizer)
+            self.process.emit(model.describe_optimizer(optimizer))
+        layout = ledger.layout(optimizer)
+        if layout != self._layout:
+            self._layout = layout
+            self._gradients = ledger.gradient_bytes(optimizer)
 
     def _measure(self, optimizer: Any) -> None:
         gradients, self._gradients = self._gradients, None
@@ -398,49 +452,24 @@ def _nothing() -> None:
 
 
 def _token_count(args: Any, kwargs: Any) -> int:
-    """Elements of `input_ids`, or of a first argument that looks like it."""
+    """Elements of `input_ids`, or of a first argument that looks like it; `args[0]`
+    is the module."""
     ids = kwargs.get("input_ids")
-    if ids is None and args:
-        ids = args[0]
+    if ids is None and len(args) > 1:
+        ids = args[1]
         if getattr(ids, "ndim", 0) != 2 or ids.is_floating_point():
             return 0
     return int(ids.numel()) if hasattr(ids, "numel") else 0
 
 
-def _root_call(loop: Loop, original: Any) -> Any:
+def _searching_call(loop: Loop, original: Any) -> Any:
+    """`original`, while a root is looked for among all modules."""
     is_compiling = loop.is_compiling
+    inside = loop.inside
 
     @functools.wraps(original)
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not loop.is_root(self):
-            return original(self, *args, **kwargs)
-        span = loop.forward_begins(self, args, kwargs)
-        if span is None:
-            return original(self, *args, **kwargs)
-        loop.forwards += 1
-        try:
-            result = original(self, *args, **kwargs)
-        except BaseException as error:
-            loop.forward_ends(span, error)
-            raise
-        finally:
-            loop.forwards -= 1
-        loop.forward_ends(span, None)
-        return result
-
-    __call__._trainwatch_root = True  # type: ignore[attr-defined]
-    return __call__
-
-
-def _discovering_call(loop: Loop, original: Any) -> Any:
-    is_compiling = loop.is_compiling
-    inside = threading.local()
-
-    @functools.wraps(original)
-    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_compiling():
-            return original(self, *args, **kwargs)
-        if getattr(inside, "any", False):
+        if is_compiling() or getattr(inside, "any", False):
             return original(self, *args, **kwargs)
         loop.consider(self)
         inside.any = True
@@ -457,29 +486,30 @@ def _discovering_call(loop: Loop, original: Any) -> Any:
 
 def install(process: Process, module: Any) -> None:
     """Hook torch, or the clipping of accelerate."""
-    if module.__name__ == "accelerate.accelerator":
-        if process.loop is not None:
-            loop = process.loop
-            wrap(
-                module.Accelerator, "clip_grad_norm_", loop.clip_begins, loop.phase_ends
-            )
-        return
     assert process.timeline is not None
+    timeline = process.timeline
+    if module.__name__ == "accelerate.accelerator":
+        wrap_phase(timeline, "clip", module.Accelerator, "clip_grad_norm_")
+        return
     torch = module
-    loop = process.loop = Loop(process, process.timeline, torch)
+    loop = process.loop = Loop(process, timeline, torch)
     process.endings.append(loop.end)
-    compiling = loop.is_compiling
-    wrap(
-        torch.autograd, "backward", loop.backward_begins, loop.backward_ends, compiling
+    wrap_phase(
+        timeline,
+        "backward",
+        torch.autograd,
+        "backward",
+        loop.before_backward,
+        loop.is_compiling,
     )
     clip = sys.modules["torch.nn.utils.clip_grad"]
     for name in ("clip_grad_norm_", "clip_grad_value_"):
-        if wrap(clip, name, loop.clip_begins, loop.phase_ends, compiling):
+        if wrap_phase(timeline, "clip", clip, name, None, loop.is_compiling):
             setattr(torch.nn.utils, name, getattr(clip, name))
     iterator = sys.modules["torch.utils.data.dataloader"]._BaseDataLoaderIter
-    wrap(iterator, "__next__", loop.fetch_begins, loop.phase_ends)
+    wrap_phase(timeline, "fetch", iterator, "__next__", loop.before_fetch)
     optimizers = sys.modules["torch.optim.optimizer"]
     optimizers.register_optimizer_step_pre_hook(loop.optimizer_begins)
     optimizers.register_optimizer_step_post_hook(loop.optimizer_ended)
     base = torch.optim.Optimizer
-    base.__init__ = around(base.__init__, loop.optimizer_created, loop.phase_ends)
+    base.__init__ = around(base.__init__, loop.optimizer_created, loop.created)

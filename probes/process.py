@@ -58,7 +58,8 @@ class Process:
         self.keep: List[Any] = []
         """What must live as long as the process."""
         self.ticks: List[Callable[[float], None]] = []
-        self._identified = False
+        self.identified = False
+        """Training was seen here."""
         self._counted = 0.0
         self._told = 0
         self.cost = StepCost(meter)
@@ -95,9 +96,9 @@ class Process:
 
     def identify(self, evidence: str) -> None:
         """First evidence of training: this process is a rank."""
-        if self._identified or self.silent:
+        if self.identified or self.silent:
             return
-        self._identified = True
+        self.identified = True
         from .events import RankIdentified
 
         self.role = "rank"

@@ -1,79 +1,58 @@
 """
-A step that has ended, and the sum of several that were fast.
+Steps that have ended, as sums that only grow: an event is the difference of two.
 """
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, NamedTuple, Tuple
 
-from .events import StepEnded
+from .events import PHASES, STEP_PHASES, StepEnded
+from .flight import NUMBER
+
+BASE = NUMBER["step"]
+"""What no phase of a step claims; its time is told as `other`."""
+_NAMED: List[Tuple[str, int]] = [
+    (name, BASE if name == "other" else NUMBER[name]) for name in STEP_PHASES
+]
 
 
-class Steps:
-    """One step, or the sum of several fast ones."""
+class Ended(NamedTuple):
+    """
+    All that had been when a step ended. Lists are by phase number; they grow with
+    the names of the user's own phases.
+    """
 
-    __slots__ = (
-        "count",
-        "micro_steps",
-        "phases",
-        "seconds",
-        "skipped",
-        "step",
-        "tokens",
+    steps: int
+    step: int
+    micro_steps: int
+    tokens: int
+    skipped: int
+    seconds: List[float]
+    counts: List[int]
+
+
+def between(before: Ended, after: Ended, names: List[str]) -> StepEnded:
+    """The steps from `before` to `after`, as one event; `names` are by number."""
+    phases: Dict[str, List[float]] = {}
+    total = 0.0
+    first = len(before.seconds)
+    own = [(names[n], n) for n in range(len(PHASES), len(after.seconds))]
+    for name, number in own + _NAMED:
+        seconds, count = after.seconds[number], after.counts[number]
+        if number < first:
+            seconds -= before.seconds[number]
+            count -= before.counts[number]
+        seconds = round(seconds, 6)
+        if count or seconds > 0 or name == "other":
+            phases[name] = [max(1, count), max(0.0, seconds)]
+            total += phases[name][1]
+    steps = after.steps - before.steps
+    return StepEnded(
+        step=after.step,
+        count=steps,
+        micro_steps=max(steps, after.micro_steps - before.micro_steps),
+        seconds=round(total, 6),
+        phases=phases,
+        tokens=after.tokens - before.tokens or None,
+        skipped=after.skipped > before.skipped,
     )
-
-    def __init__(
-        self,
-        step: int,
-        micro_steps: int,
-        seconds: float,
-        phases: Dict[str, List[float]],
-        tokens: int,
-        skipped: bool,
-    ) -> None:
-        self.step = step
-        self.count = 1
-        self.micro_steps = max(1, micro_steps)
-        self.seconds = seconds
-        self.phases = phases
-        self.tokens = tokens
-        self.skipped = skipped
-
-    def add(
-        self,
-        step: int,
-        micro_steps: int,
-        seconds: float,
-        phases: Dict[str, List[float]],
-        tokens: int,
-        skipped: bool,
-    ) -> None:
-        mine = self.phases
-        for name, pair in phases.items():
-            total = mine.get(name)
-            if total is None:
-                mine[name] = pair
-            else:
-                total[0] += pair[0]
-                total[1] += pair[1]
-        self.step = step
-        self.count += 1
-        self.micro_steps += max(1, micro_steps)
-        self.seconds += seconds
-        self.tokens += tokens
-        self.skipped = self.skipped or skipped
-
-    def body(self) -> StepEnded:
-        """The event; its phases add up to its seconds to the microsecond."""
-        phases = {
-            name: [pair[0], round(pair[1], 6)] for name, pair in self.phases.items()
-        }
-        return StepEnded(
-            step=self.step,
-            count=self.count,
-            micro_steps=self.micro_steps,
-            seconds=round(sum(pair[1] for pair in phases.values()), 6),
-            phases=phases,
-            tokens=self.tokens or None,
-            skipped=self.skipped,
-        )

@@ -12,27 +12,34 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from . import model
-from .commands import Request
+from .calls import phase_call
+from .commands import Request, Requests
 from .count import Count, length
 from .events import CheckpointSaved, MetricsLogged, TrainingBegan, TrainingEnded
-from .guard import around, guarded, wrap
+from .flight import NUMBER
+from .guard import around, follow, guarded
 from .loop import Loop
 from .process import Process
 from .saving import name_of, place
 from .sizes import size_of
 from .timeline import Span, Timeline
 
-SPANS = {
+LOSS = NUMBER["loss"]
+CALLS = {
     "get_batch_samples": "fetch",
+    "compute_loss": "loss",
     "_clip_grad_norm": "clip",
+}
+"""Method -> phase of a step."""
+SPANS = {
     "log": "log",
     "_load_from_checkpoint": "load",
     "_precompute_ref_logps": "data",
 }
-"""Method -> phase, where the span needs nothing else."""
+"""Method -> phase outside the steps, where the span needs nothing else."""
 
 
 REFERENCES = ("ref_model", "teacher_model")
@@ -60,34 +67,46 @@ class Watch:
     # --- what the trainer's callback handler was told ---
 
     @guarded("trainer")
-    def called(self, args: Any, kwargs: Any) -> Any:
-        """The handler, arguments, state, control and what else it was told."""
-        return args
+    def train_began(self, told: Any, control: Any) -> None:
+        handler, args, state = told[:3]
+        trainer = self._trainers.get(id(handler), _nobody)()
+        self.began(trainer, args, state, getattr(handler, "model", None))
 
     @guarded("trainer")
-    def train_began(self, told: Any, control: Any, error: Any) -> None:
-        if error is None:
-            handler, args, state = told[:3]
-            trainer = self._trainers.get(id(handler), _nobody)()
-            self.began(trainer, args, state, getattr(handler, "model", None))
+    def step_ended(self, told: Any, control: Any) -> None:
+        state = told[2]
+        step = int(state.global_step)
+        taken = self.loop.optimizer_steps
+        skipped = taken == self._optimizer_steps and taken > 0
+        self._optimizer_steps = taken
+        self.timeline.end_step(step, skipped=skipped)
+        self.process.cost.step_ended()
+        requests = self.process.requests
+        if requests is not None:
+            if self.saving:
+                self._give_up("the trainer did not save when asked")
+            due = requests.due(step)
+            if due:
+                self.obey(requests, due, control if control is not None else told[3])
 
     @guarded("trainer")
-    def step_ended(self, told: Any, control: Any, error: Any) -> None:
-        if error is None:
-            self.stepped(told[2])
-            self.obey(told[2], control if control is not None else told[3])
-
-    @guarded("trainer")
-    def log_made(self, told: Any, control: Any, error: Any) -> None:
-        if error is None and len(told) > 4:
+    def log_made(self, told: Any, control: Any) -> None:
+        if len(told) > 4:
             self.logged(told[2], told[4])
 
     @guarded("trainer")
-    def prediction_made(self, told: Any, control: Any, error: Any) -> None:
-        self.predicted(told[0])
+    def prediction_made(self, told: Any, control: Any) -> None:
+        """One batch of an evaluation is done."""
+        if not self._batches.open:
+            return
+        if not self._predictions:
+            loader = getattr(told[0], "eval_dataloader", None)
+            self._batches.expect(length(loader))
+        self._predictions += 1
+        self._batches.at(self._predictions)
 
     @guarded("trainer")
-    def train_ended(self, told: Any, control: Any, error: Any) -> None:
+    def train_ended(self, told: Any, control: Any) -> None:
         self.finished(int(told[2].global_step), "training ended")
 
     # --- what follows from it ---
@@ -124,29 +143,16 @@ class Watch:
         if root is not None:
             self.process.describe(model.describe([root]))
 
-    @guarded("trainer")
-    def stepped(self, state: Any) -> None:
-        taken = self.loop.optimizer_steps
-        skipped = taken > 0 and taken == self._optimizer_steps
-        self._optimizer_steps = taken
-        self.timeline.end_step(int(state.global_step), skipped=skipped)
-        self.process.cost.step_ended()
-
-    @guarded("requests")
-    def obey(self, state: Any, control: Any) -> None:
-        requests = self.process.requests
-        if requests is None:
-            return
-        step = int(state.global_step)
-        self._give_up("the trainer did not save when asked")
-        for request in requests.due(step):
+    def obey(self, requests: Requests, due: Sequence[Request], control: Any) -> None:
+        """Do what is asked for at the end of this step."""
+        for request in due:
             if request.kind == "save":
                 control.should_save = True
                 self.saving.append(request)
             else:
                 control.should_training_stop = True
                 self.stopped = True
-                requests.answer(request, "done", step=step)
+                requests.answer(request, "done", step=self.timeline.step)
 
     @guarded("trainer")
     def logged(self, state: Any, logs: Any) -> None:
@@ -168,16 +174,6 @@ class Watch:
             for request in self.saving:
                 self.process.requests.answer(request, "done", path=path, step=step)
         self.saving.clear()
-
-    @guarded("trainer")
-    def predicted(self, handler: Any) -> None:
-        if not self._batches.open:
-            return
-        if not self._predictions:
-            loader = getattr(handler, "eval_dataloader", None)
-            self._batches.expect(length(loader))
-        self._predictions += 1
-        self._batches.at(self._predictions)
 
     @guarded("trainer")
     def finished(self, step: int, reason: str) -> None:
@@ -221,12 +217,13 @@ class Watch:
     def leave(self, span: Span, result: Any, error: Optional[BaseException]) -> None:
         self.timeline.leave(span, error)
 
-    @guarded("trainer")
-    def loss_begins(self, args: Any, kwargs: Any) -> Optional[Span]:
+    def before_loss(self, args: Any, kwargs: Any) -> int:
+        """The model that is trained is a root."""
         root = args[1] if len(args) > 1 else kwargs.get("model")
-        if root is not None and not self.loop.is_root(root):
+        known = self.loop.known.get(id(root))
+        if root is not None and (known is None or known() is not root):
             self.loop.add_root(root)
-        return self.timeline.enter("loss")
+        return LOSS
 
     @guarded("trainer")
     def save_begins(self, args: Any, kwargs: Any) -> Optional[Tuple[Span, Any, str]]:
@@ -304,10 +301,16 @@ class Watch:
             if base in self._spanned or not hasattr(base, "compute_loss"):
                 continue
             self._spanned.add(base)
+            for name, phase in CALLS.items():
+                function = base.__dict__.get(name)
+                if callable(function):
+                    before = self.before_loss if phase == "loss" else None
+                    setattr(
+                        base, name, phase_call(self.timeline, phase, function, before)
+                    )
             pairs = {name: self.span(phase) for name, phase in SPANS.items()}
             for name in ("evaluate", "predict"):
                 pairs[name] = (self.evaluation_begins, self.evaluation_ends)
-            pairs["compute_loss"] = (self.loss_begins, self.leave)
             pairs["_save_checkpoint"] = (self.save_begins, self.save_ends)
             pairs["save_model"] = (self.model_save_begins, self.model_save_ends)
             pairs["train"] = (self.train_begins, self.train_ends)
@@ -335,7 +338,7 @@ def install(process: Process, module: Any) -> None:
         ("on_prediction_step", watch.prediction_made),
         ("on_train_end", watch.train_ended),
     ):
-        wrap(module.CallbackHandler, name, watch.called, after)
+        follow(module.CallbackHandler, name, after)
     process.endings.append(lambda: watch.finished(_step(process), "the process ended"))
 
 

@@ -56,7 +56,6 @@ def test_a_step_is_the_sum_of_its_phases(
         clock.pass_(0.02)
         timeline.leave(loss)
         spend(timeline, clock, "backward", 2.0)
-        timeline.end_micro_step()
     spend(timeline, clock, "optimizer", 0.5)
     timeline.end_step(1)
     (step,) = told
@@ -296,7 +295,7 @@ def test_the_flight_record_follows(
     clock.pass_(1.0)
     loss = timeline.enter("loss")
     forward = timeline.enter("forward")
-    assert (seen().phase, seen().since, seen().depth) == ("forward", 101.0, 2)
+    assert (seen().phase, seen().since, seen().step) == ("forward", 101.0, 4)
     clock.pass_(1.0)
     timeline.leave(forward)
     assert (seen().phase, seen().since) == ("loss", 102.0)
