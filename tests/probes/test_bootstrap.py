@@ -36,6 +36,22 @@ def test_other_versions_join_too(run: Any, python: str) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("python", other_pythons())
+def test_other_versions_import_every_probe(python: str, stage: Path) -> None:
+    """What a library brings in too, which a bare interpreter never imports."""
+    names = [path.stem for path in (stage / "_trainwatch_probes").glob("[a-z]*.py")]
+    assert "trainer" in names
+    lines = [f"import _trainwatch_probes.{name}" for name in names if name != "shim"]
+    # Armed or not, the shim takes the stage off the path.
+    lines[:0] = ["import sys", f"sys.path.insert(0, {os.fspath(stage)!r})"]
+    done = subprocess.run(
+        [python, "-W", "error", "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_without_our_variables_the_shim_does_nothing(
     environment: dict[str, str], stage: Path
 ) -> None:
