@@ -48,6 +48,7 @@ events."""
 SPARABLE = frozenset(
     (
         "step_ended",
+        "device_timed",
         "phase_ended",
         "metrics_logged",
         "memory_sampled",
