@@ -490,6 +490,15 @@ class WarningTriaged:
     """file:line, logger or category."""
     first_seen: float = 0.0
     evidence: str = ""
+    was: str = ""
+    """The severity before evidence, or the user's own rule, changed it."""
+    by: str = ""
+    """What changed it: `evidence` or `yours`."""
+    new: Optional[bool] = None
+    """Not seen in an earlier good run of the same script; None: there is none."""
+    good_run: str = ""
+    """The id of the last good run."""
+    logger: str = ""
 
 
 @dataclass(frozen=True)

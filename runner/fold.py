@@ -38,6 +38,8 @@ WARM_UP = 1
 50 times slower (allocation, autotuning)."""
 GENERATIONS = 32
 COMMANDS = 64
+LOGS = 64
+"""Logs of each metric that are kept as they came."""
 PROBE_ERRORS = 16
 
 Fold = Callable[[RunState, ev.Event, Any], RunState]
@@ -391,10 +393,14 @@ def _phase_observed(
 
 def _metrics(state: RunState, event: ev.Event, body: ev.MetricsLogged) -> RunState:
     process = _get(state, event)
+    recent = dict(process.recent)
+    for name, value in body.values.items():
+        recent[name] = (*recent.get(name, ())[1 - LOGS :], (body.step, value))
     state = _process(
         state,
         event.pid,
         metrics={**process.metrics, **body.values},
+        recent=recent,
         metrics_at=event.time,
         epoch=body.epoch if body.epoch is not None else process.epoch,
         progressed=event.time,
@@ -567,6 +573,11 @@ def _warning(state: RunState, event: ev.Event, body: ev.WarningTriaged) -> RunSt
         evidence=body.evidence,
         first_seen=body.first_seen or event.time,
         last_seen=event.time,
+        was=body.was,
+        by=body.by,
+        new=body.new,
+        good_run=body.good_run,
+        logger=body.logger,
     )
     return replace(state, warnings=_put(state.warnings, body.key, warning))
 

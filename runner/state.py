@@ -215,6 +215,8 @@ class Process:
     generated: Generated = Generated()
     metrics: Mapping[str, float] = field(default_factory=dict)
     metrics_at: float | None = None
+    recent: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
+    """Metric -> (step, value) of its last logs, oldest first, none left out."""
     epoch: float | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
@@ -250,6 +252,16 @@ class TriagedWarning:
     evidence: str = ""
     first_seen: float = 0.0
     last_seen: float = 0.0
+    was: str = ""
+    """The severity before evidence or the user changed it."""
+    by: str = ""
+    """What changed it: `evidence` or `yours`."""
+    new: bool | None = None
+    """Not seen in an earlier good run of the same script; None: there is none."""
+    good_run: str = ""
+    logger: str = ""
+    known: bool = False
+    """The user marked it as known."""
 
 
 @dataclass(frozen=True)

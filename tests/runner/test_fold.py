@@ -10,7 +10,7 @@ from trainwatch.probes import events as ev
 from trainwatch.runner import memo
 from trainwatch.runner.document import process_document
 from trainwatch.runner.durations import RECENT, SERIES_POINTS, usual
-from trainwatch.runner.fold import fold_all
+from trainwatch.runner.fold import LOGS, fold_all
 from trainwatch.runner.state import EMPTY, RunState
 from trainwatch.runner.verdict import judge
 
@@ -114,6 +114,9 @@ def test_what_is_kept_is_bounded() -> None:
     assert len(points) <= SERIES_POINTS
     assert points[0][0] == 0
     assert points[-1][0] == 2999
+    assert state.lead.recent["loss"] == tuple(
+        (n, 1.0) for n in range(3000 - LOGS, 3000)
+    )
 
 
 def test_events_of_a_later_schema_change_nothing_but_are_counted() -> None:
