@@ -31,6 +31,7 @@ PROBES = (
     ("trainwatch", "custom"),
     ("torch", "custom"),
     ("torch", "loop"),
+    ("torch", "scaler"),
     ("torch", "loading"),
     ("torch", "saving"),
     ("torch", "memory"),
@@ -47,6 +48,10 @@ PROBES = (
     ("huggingface_hub.file_download", "loading"),
 )
 """Once this module is imported, that probe's `install(process, module)` runs."""
+
+
+LAST = -1_000_000
+"""Of the finalizers of multiprocessing."""
 
 
 def arm() -> Optional[Process]:
@@ -145,6 +150,7 @@ def _obey_forks(process: Process) -> None:
         process.connection.pause()
 
     def after_in_parent() -> None:
+        miss_child(process)
         if sys.version_info < (3, 12):
             process.connection.resume()
         elif process.timeline is not None:
@@ -154,6 +160,31 @@ def _obey_forks(process: Process) -> None:
         before=_safe("fork", before),
         after_in_parent=_safe("fork", after_in_parent),
         after_in_child=_safe("fork", process.silence),
+    )
+
+
+def miss_child(process: Process) -> None:
+    """
+    Say that a forked child is not watched.
+
+    A child of `multiprocessing` is a worker, and one of `subprocess` becomes
+    another program, which has probes of its own if it is a Python.
+    """
+    frame = sys._getframe(1)
+    while (
+        frame.f_back is not None and frame.f_globals.get("__package__") == __package__
+    ):
+        frame = frame.f_back
+    code = frame.f_code
+    if frame.f_globals.get("__name__") in (
+        "multiprocessing.popen_fork",
+        "subprocess",
+        "_posixsubprocess",
+    ):
+        return
+    where = "%s:%d" % (os.path.basename(code.co_filename), frame.f_lineno)
+    process.miss(
+        "forked children", "forked at %s; they hold no probe of their own" % where
     )
 
 
@@ -173,6 +204,7 @@ def _say_goodbye(process: Process) -> None:
             process.requests.close("the process ended")
         failures.remove_empty_stack_file(process)
         cautions.flush(process)
+        process.tell_missed()
         if process.timeline is not None:
             process.count()
         process.connection.say("process_left", {"reason": "exit"})
@@ -184,3 +216,8 @@ def _say_goodbye(process: Process) -> None:
     if "_register_atexit" in register:
         register["_register_atexit"](_safe("end", ending))
     atexit.register(_safe("end", goodbye))
+    if process.role == "worker":
+        # A child of multiprocessing ends by os._exit, after its finalizers.
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _safe("end", goodbye), exitpriority=LAST)

@@ -377,6 +377,14 @@ class ProbeFailed:
 
 
 @dataclass(frozen=True)
+class PartUnseen:
+    """Something that happens in this process where no probe can look."""
+
+    what: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class ProbeCounted:
     """The probes' own cost so far."""
 
@@ -582,6 +590,7 @@ ProbeBody = Union[
     CheckpointSaved,
     RequestFinished,
     ProbeFailed,
+    PartUnseen,
     ProbeCounted,
     ProcessLeft,
 ]

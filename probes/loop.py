@@ -64,6 +64,11 @@ class Loop:
         ends, not the optimizer."""
         self.optimizer_steps = 0
         """Optimizer steps since training began; a skipped step makes none."""
+        self.skipped_steps = 0
+        """Steps of the lead optimizer that a gradient scaler did not let happen,
+        since a trainer looked."""
+        self.found_infinity: Optional[Callable[[Any], bool]] = None
+        """Asks an optimizer that a gradient scaler is stepping."""
         self.known: Dict[int, Any] = {}
         """Roots: id -> weak reference."""
         self._references: Set[int] = set()
@@ -184,6 +189,9 @@ class Loop:
         ):
             self.add_root(module)
             self._undescribed = True
+            if not self.timeline.training:
+                # Here and not at its call: this thread may not be the main one.
+                self.begin("forward")
         elif self._evaluating is None:
             self._calls.called(module, learning)
 
@@ -258,6 +266,8 @@ class Loop:
             give_up(self.timeline, failure)
 
     def _optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if get_ident() != self.timeline.owner and self._elsewhere():
+            return
         key = id(optimizer)
         opened = self._open.get(key)
         if opened is not None:
@@ -290,6 +300,8 @@ class Loop:
             raise SystemExit(0)
 
     def _optimizer_ends(self, optimizer: Any) -> None:
+        if get_ident() != self.timeline.owner and self._elsewhere():
+            return
         key = id(optimizer)
         opened = self._open.get(key)
         if opened is not None:
@@ -298,10 +310,46 @@ class Loop:
                 return
             self._close(key)
         self.optimizer_steps += 1
+        skipped = self.found_infinity is not None and self.found_infinity(optimizer)
+        if skipped and self._is_lead(optimizer):
+            self.skipped_steps += 1
         if self._gradients is not None and self._is_lead(optimizer):
             self._measure(optimizer)
         if not self.trainers and self.timeline.training:
-            self._count_step(optimizer, self._is_lead(optimizer))
+            self._count_step(optimizer, self._is_lead(optimizer), skipped)
+
+    def skip_step(self, optimizer: Any) -> None:
+        """A gradient scaler did not let `optimizer` step."""
+        if get_ident() != self.timeline.owner and self._elsewhere():
+            return
+        self.process.identify("gradient scaler")
+        lead = self._is_lead(optimizer)
+        self.skipped_steps += lead
+        if not self.trainers:
+            if not self.timeline.training:
+                self.begin("gradient scaler")
+            self._count_step(optimizer, lead, True)
+
+    def end_skipped(self, step: int) -> None:
+        """A step that was skipped is told by itself, however fast it was."""
+        self.timeline.flush()
+        self.timeline.end_step(step, skipped=True)
+        self.timeline.flush()
+
+    def _elsewhere(self) -> bool:
+        """Is it another thread than this one whose steps are counted?"""
+        timeline = self.timeline
+        if self.trainers or not timeline.training:
+            return False
+        if timeline.owner not in [thread.ident for thread in threading.enumerate()]:
+            timeline.flush()
+            timeline.begin_training(self._step)
+            return False
+        self.process.miss(
+            "steps of another thread",
+            "several threads train; the steps of one are counted",
+        )
+        return True
 
     # --- plain loops ---
 
@@ -326,7 +374,7 @@ class Loop:
         self.process.emit(TrainingEnded(step=self._step, stopped=stopped))
         self._requests().close("training ended at step %d" % self._step)
 
-    def _count_step(self, optimizer: Any, lead: bool) -> None:
+    def _count_step(self, optimizer: Any, lead: bool, skipped: bool) -> None:
         """One step ends with the lead optimizer, or with one that lapped it."""
         key = id(optimizer)
         if not lead and key not in self._stepped:
@@ -337,7 +385,10 @@ class Loop:
         self._stepped.clear()
         self._step += 1
         micro_steps = self.timeline.micro_steps
-        self.timeline.end_step(self._step)
+        if skipped:
+            self.end_skipped(self._step)
+        else:
+            self.timeline.end_step(self._step)
         self.process.cost.step_ended()
         if self._bars.look(self._step):
             self.process.emit(LengthGuessed(self._bars.total, "its progress bar"))

@@ -60,6 +60,8 @@ class Process:
         self.ticks: List[Callable[[float], None]] = []
         self.identified = False
         """Training was seen here."""
+        self._missed: Dict[str, str] = {}
+        self._untold: List[str] = []
         self._counted = 0.0
         self._told = 0
         self.cost = StepCost(meter)
@@ -83,7 +85,12 @@ class Process:
         from .timeline import Timeline, open_record
 
         self.requests = Requests(self.emit)
-        self.timeline = Timeline(open_record(self.folder), self.emit)
+        record = open_record(self.folder)
+        self.timeline = Timeline(record, self.emit)
+        if record is None:
+            self.miss(
+                "flight record", "it cannot be written, so phases are seen as they end"
+            )
 
     def describe(self, model: ModelDescribed) -> None:
         """Tell what is trained, and remember where it is."""
@@ -102,12 +109,13 @@ class Process:
         from .events import RankIdentified
 
         self.role = "rank"
-        self.rank = self.connection.rank = number("RANK")
+        rank, world_size = place()
+        self.rank = self.connection.rank = rank
         self.emit(
             RankIdentified(
                 evidence=evidence,
                 local_rank=number("LOCAL_RANK"),
-                world_size=number("WORLD_SIZE"),
+                world_size=world_size,
             )
         )
 
@@ -134,6 +142,20 @@ class Process:
     def fail(self, probe: str, error: str) -> None:
         """A probe switched itself off."""
         self.connection.say("probe_failed", {"probe": probe, "error": error[:500]})
+
+    def miss(self, what: str, why: str) -> None:
+        """What cannot be seen here, and why; told once, with the next tick: during
+        a fork the line may not wake up."""
+        if what not in self._missed:
+            self._missed[what] = why
+            self._untold.append(what)
+
+    def tell_missed(self) -> None:
+        while self._untold:
+            what = self._untold.pop()
+            self.connection.say(
+                "part_unseen", {"what": what, "why": self._missed[what]}
+            )
 
     def _hello(self) -> Dict[str, Any]:
         return {
@@ -170,6 +192,7 @@ class Process:
             if timeline.record is not None:
                 timeline.record.beat()
             timeline.flush(0.2)
+        self.tell_missed()
         for tick in self.ticks:
             tick(now)
         if timeline is not None and now - self._counted >= COUNT_S:
@@ -183,6 +206,21 @@ def number(name: str) -> Optional[int]:
     """The environment variable `name` as a number, or None."""
     value = os.environ.get(name, "")
     return int(value) if value.isdigit() else None
+
+
+def place() -> Tuple[Optional[int], Optional[int]]:
+    """
+    Rank and world size: of the process group where there is one (ranks of
+    `torch.multiprocessing.spawn` have no variables), else of the environment.
+    """
+    distributed: Any = sys.modules.get("torch.distributed")
+    if (
+        distributed is not None
+        and distributed.is_available()
+        and distributed.is_initialized()
+    ):
+        return int(distributed.get_rank()), int(distributed.get_world_size())
+    return number("RANK"), number("WORLD_SIZE")
 
 
 def command_line() -> List[str]:

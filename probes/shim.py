@@ -8,11 +8,15 @@ version, so it keeps to syntax that all of them read.
 import os
 import sys
 
+OLDEST = (3, 9)
+
 
 def _arm(here):
     # type: (str) -> None
     """Arm the probes; whatever goes wrong stays here, in a file of the run."""
     try:
+        if sys.version_info < OLDEST:
+            raise RuntimeError("this Python is older than %d.%d" % OLDEST)
         sys.path.insert(0, here)
         try:
             from _trainwatch_probes import bootstrap  # type: ignore[import-not-found]
@@ -54,7 +58,7 @@ def _run():
         folder for folder in sys.path if os.path.abspath(folder or ".") != here
     ]
     armed = "TRAINWATCH_SOCKET" in os.environ and "TRAINWATCH_RUN" in os.environ
-    if armed and sys.version_info >= (3, 9):
+    if armed:
         _arm(here)
     _chain()
 

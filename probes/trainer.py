@@ -79,7 +79,11 @@ class Watch:
         taken = self.loop.optimizer_steps
         skipped = taken == self._optimizer_steps and taken > 0
         self._optimizer_steps = taken
-        self.timeline.end_step(step, skipped=skipped)
+        if skipped or self.loop.skipped_steps:
+            self.loop.skipped_steps = 0
+            self.loop.end_skipped(step)
+        else:
+            self.timeline.end_step(step)
         self.process.cost.step_ended()
         requests = self.process.requests
         if requests is not None:
@@ -123,6 +127,7 @@ class Watch:
         step = int(state.global_step)
         self.timeline.begin_training(step)
         self._optimizer_steps = self.loop.optimizer_steps
+        self.loop.skipped_steps = 0
         if self.process.requests is not None:
             self.process.requests.open(step)
         self.process.emit(

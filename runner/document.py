@@ -25,6 +25,7 @@ from trainwatch.runner.state import (
     RunState,
     TriagedWarning,
 )
+from trainwatch.runner.unseen import log_only, unseen
 from trainwatch.runner.view import RunView
 
 SCHEMA = 1
@@ -126,6 +127,7 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
             "errors": [e for p in state.processes.values() for e in p.probe_errors],
             "refused_lines": state.refused_lines,
             "step_cost_s": _number(state.lead.step_cost_s if state.lead else None),
+            "log_only": log_only(state),
         },
     }
 
@@ -142,6 +144,7 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
         "role": process.role,
         "armed": process.armed,
         "alive": process.left is None and not over,
+        "unseen": unseen(process, over),
         "phase": {
             "name": phase.name,
             "since": moment(phase.since),

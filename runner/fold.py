@@ -159,6 +159,7 @@ def _rank_identified(
         state,
         event.pid,
         role="rank",
+        evidence=body.evidence,
         rank=event.rank,
         local_rank=body.local_rank,
         world_size=body.world_size,
@@ -539,6 +540,11 @@ def _probe_failed(state: RunState, event: ev.Event, body: ev.ProbeFailed) -> Run
     return _process(state, event.pid, probe_errors=(*errors[-PROBE_ERRORS + 1 :], line))
 
 
+def _unseen(state: RunState, event: ev.Event, body: ev.PartUnseen) -> RunState:
+    unseen = _put(_get(state, event).unseen, body.what, body.why)
+    return _process(state, event.pid, unseen=unseen)
+
+
 def _probe_counted(state: RunState, event: ev.Event, body: ev.ProbeCounted) -> RunState:
     return _process(
         state,
@@ -698,6 +704,7 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.LedgerMeasured: _ledger,
     ev.ExceptionRaised: _exception,
     ev.ProbeFailed: _probe_failed,
+    ev.PartUnseen: _unseen,
     ev.ProbeCounted: _probe_counted,
     ev.WarningTriaged: _warning,
     ev.FindingRaised: _finding_raised,

@@ -192,6 +192,8 @@ class Process:
     local_rank: int | None = None
     world_size: int | None = None
     role: str = "other"
+    evidence: str = ""
+    """What showed first that this process trains."""
     armed: bool = False
     argv: tuple[str, ...] = ()
     python: str = ""
@@ -226,6 +228,8 @@ class Process:
     events: int = 0
     dropped: int = 0
     probe_errors: tuple[str, ...] = ()
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    """What its probes said they cannot see -> why."""
     step_cost_s: float | None = None
     progressed: float | None = None
     """When this process last showed progress of any kind."""

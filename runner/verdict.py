@@ -14,6 +14,7 @@ from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.progress import left_s, so_far, speed, words
 from trainwatch.runner.state import Process, RunState
 from trainwatch.runner.text import duration
+from trainwatch.runner.unseen import WATCHED_OUTSIDE, log_only
 
 VERDICTS = (
     "starting",
@@ -142,21 +143,19 @@ def _unarmed(state: RunState, now: float) -> Verdict:
         return Verdict(
             "starting", facts=("launching the command", ""), since=started, age_s=age
         )
-    if not state.run.probes:
-        reason = "started with --no-probes: only output, host and files are watched"
-    elif age < QUIET_S:
+    reason = log_only(state)
+    if reason is None and age < QUIET_S:
         return Verdict(
             "starting",
             facts=(f"running for {duration(age)}", "no probe has connected yet"),
             since=started,
             age_s=age,
         )
-    else:
-        reason = "no probe connected: only output, host and files are watched"
+    mode = f"log-only mode: {reason or 'no probe connected'}; {WATCHED_OUTSIDE}"
     return Verdict(
         "working",
         evidence_status="possible",
-        facts=(f"the process has been running for {duration(age)}", reason),
+        facts=(f"the process has been running for {duration(age)}", mode),
         since=started,
         age_s=age,
     )
@@ -171,7 +170,8 @@ def _ended(state: RunState, now: float) -> Verdict:
         step = f"step {process.step}"
         if process.training and process.training.max_steps:
             step += f" of {process.training.max_steps}"
-    where = step or "no step was seen"
+    blind = log_only(state)
+    where = step or (f"log-only mode: {blind}" if blind else "no step was seen")
     if run.status == "lost":
         facts = (run.detail or "its end was not seen", where)
     elif run.signal is not None:

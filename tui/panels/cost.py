@@ -8,8 +8,10 @@ from textual.content import Content
 
 from trainwatch.runner.state import Process
 from trainwatch.runner.text import duration
+from trainwatch.runner.unseen import WATCHED_OUTSIDE, log_only, unseen
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face
+from trainwatch.tui.format import safe
 from trainwatch.tui.panels.pace import usual_step_s
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import MUTED, WARN
@@ -40,10 +42,12 @@ class CostLine(Panel):
                     p.dropped,
                     p.step_cost_s,
                     p.probe_errors,
+                    tuple(unseen(p, view.state.over)),
                 )
                 for p in view.state.processes.values()
             ),
             view.state.over,
+            log_only(view.state),
             view.state.host.console_lost,
         )
 
@@ -51,7 +55,10 @@ class CostLine(Panel):
         armed = [p for p in view.state.processes.values() if p.armed]
         if not armed:
             text = "no probe has connected: only output, host and files are watched"
-            return [Content.styled(text, MUTED)]
+            why = log_only(view.state)
+            if why is not None:
+                text = f"log-only mode: {why}; {WATCHED_OUTSIDE}"
+            return [Content.styled(safe(text), MUTED)]
         rest = counters(view, armed)
         for words in own_cost(view):
             line = SEPARATOR.join([Content.styled(words, MUTED), *rest])
@@ -86,6 +93,10 @@ def counters(view: RunView, armed: Sequence[Process]) -> list[Content]:
     errors = sum(len(p.probe_errors) for p in armed)
     if errors:
         parts.append(Content.styled(f"{errors} probe errors", WARN))
+    lead = view.state.lead
+    hidden = unseen(lead, view.state.over) if lead else {}
+    if hidden:
+        parts.append(Content.styled(f"not seen: {safe(', '.join(hidden))}", WARN))
     if view.state.host.console_lost:
         lost = f"{view.state.host.console_lost:,} console bytes lost"
         parts.append(Content.styled(lost, WARN))
