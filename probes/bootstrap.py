@@ -45,7 +45,10 @@ PROBES = (
     ("safetensors.torch", "saving"),
     ("peft.peft_model", "saving"),
     ("datasets.arrow_dataset", "loading"),
-    ("huggingface_hub.file_download", "loading"),
+    ("torch._dynamo.callback", "compiling"),
+    ("accelerate.data_loader", "skipping"),
+    ("huggingface_hub.file_download", "downloading"),
+    ("huggingface_hub._snapshot_download", "downloading"),
 )
 """Once this module is imported, that probe's `install(process, module)` runs."""
 

@@ -1,5 +1,5 @@
 """
-What comes in: models, tokenizers, data sets, downloads.
+What comes in: models, tokenizers, data sets.
 """
 
 from __future__ import annotations
@@ -50,9 +50,6 @@ def install(process: Process, module: Any) -> None:
         bar = getattr(module, "hf_tqdm", None)
         if isinstance(bar, type):
             module.hf_tqdm = rows.counted(bar)
-    elif name == "huggingface_hub.file_download":
-        for function in ("http_get", "xet_get"):
-            wrap(module, function, *_download(timeline))
 
 
 def _leave(timeline: Timeline, count: Optional[Count] = None) -> Callable[..., Any]:
@@ -164,17 +161,6 @@ class _Tensors:
     def _tell(self, done: int, total: int = -1) -> None:
         self._count.expect(total)
         self._count.at(done)
-
-
-def _download(timeline: Timeline) -> Hooks:
-    @guarded("loading")
-    def before(args: Any, kwargs: Any) -> Optional[Span]:
-        size = kwargs.get("expected_size")
-        total = size if isinstance(size, int) else -1
-        name = kwargs.get("displayed_filename")
-        return timeline.enter("download", str(name or ""), total=total)
-
-    return before, _leave(timeline)
 
 
 def label(source: Any) -> str:

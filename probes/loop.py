@@ -78,7 +78,11 @@ class Loop:
         """The classes of roots, each with its own `__call__`."""
         self.inside = threading.local()
         """While a root is looked for: `any` module is under way in this thread."""
-        self._discovery: Optional[Callable[[], None]] = None
+        self.discovery: Optional[Callable[[], None]] = None
+        self._search: Any = None
+        """What watches all module calls."""
+        self.compiled = False
+        """A compiler has read that: taken away, all would be compiled again."""
         self._discovered = False
         self._undescribed = False
         self._evaluating: Optional[Span] = None
@@ -126,7 +130,7 @@ class Loop:
         if not getattr(cls.__call__, "_trainwatch_root", False):
             original = getattr(cls.__call__, "_trainwatch_original", cls.__call__)
             self._classes[cls] = original
-            searching = self._discovery is not None
+            searching = self.discovery is not None
             self._watch(cls, _searching_call(self, original) if searching else original)
 
     def _watch(self, cls: Any, function: Any) -> None:
@@ -152,30 +156,32 @@ class Loop:
 
     def discover(self) -> None:
         """Watch all module calls until the second step has ended."""
-        if self._discovery is not None or self._discovered or self.trainers:
+        if self.discovery is not None or self._discovered or self.trainers:
             return
         module_class = self.torch.nn.Module
-        original = module_class.__call__
-        module_class.__call__ = mine = _searching_call(self, original)
+        if module_class.__call__ is not self._search:
+            self._search = _searching_call(self, module_class.__call__)
+            self.compiled = False
+            module_class.__call__ = self._search
         self._watch_again(True)
 
         def undo() -> None:
-            if module_class.__call__ is mine:
-                module_class.__call__ = original
+            if module_class.__call__ is self._search and not self.compiled:
+                module_class.__call__ = self._search._trainwatch_original
             self._watch_again(False)
 
-        self._discovery = undo
+        self.discovery = undo
 
     def stop_discovery(self) -> None:
-        if self._discovery is not None:
-            self._discovery()
-            self._discovery = None
+        if self.discovery is not None:
+            self.discovery()
+            self.discovery = None
 
     @guarded("loop")
     def consider(self, module: Any) -> None:
         """`module` was called from outside any module."""
         if (
-            self._discovery is None
+            self.discovery is None
             or self.trainers
             or self.timeline.inside("forward")
             or self.is_root(module)
@@ -398,7 +404,7 @@ class Loop:
 
     def _discover_on(self, micro_steps: int) -> None:
         """The first step shows what learns, the second what is called beside it."""
-        if not self._calls.counting and self._discovery is not None:
+        if not self._calls.counting and self.discovery is not None:
             self._calls.counting = True
             return
         self._discovered = True
@@ -520,7 +526,7 @@ def _searching_call(loop: Loop, original: Any) -> Any:
 
     @functools.wraps(original)
     def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or getattr(inside, "any", False):
+        if is_compiling() or loop.discovery is None or getattr(inside, "any", False):
             return original(self, *args, **kwargs)
         loop.consider(self)
         inside.any = True

@@ -11,7 +11,7 @@ from trainwatch.runner.state import PhaseNow
 from trainwatch.runner.text import duration, size
 
 MARKS = 12
-UNITS = {"evaluate": "batches", "load": "tensors"}
+UNITS = {"evaluate": "batches", "load": "tensors", "skip": "batches"}
 """What the rows of a phase are; rows elsewhere."""
 LIVELY = 3.0
 """A counter that rests for so many times its usual pause slows the pace."""
