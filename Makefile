@@ -2,20 +2,34 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+QUIET := --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip $(QUIET)
 CHECKED := probes runner tui trainwatch/cli trainwatch/__init__.py trainwatch/__main__.py tests examples benchmarks docs
 
 # torch goes first and by its exact version: asked for by a range, pip would
 # take the newest build with gigabytes of CUDA libraries.
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test check lint types layers unit e2e snapshots pictures clean
+# Older training stacks: each file of tests/matrix has a virtual environment.
+ROWS := .venv-matrix
+MATRIX := $(patsubst tests/matrix/%.txt,matrix-%,$(wildcard tests/matrix/*.txt))
+MATRIX_TESTS ?= tests/probes tests/examples
+
+# `make test` runs the oldest one, and of the probes' tests those that meet it.
+OLD := matrix-4.46
+OLD_TESTS := $(shell grep -liE 'transformers|trl' tests/probes/test_*.py)
+
+STACKED := OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test test-matrix newest $(MATRIX) check lint types layers unit e2e snapshots pictures clean
+.PRECIOUS: $(ROWS)/%/.installed
 
 demo: $(VENV)/.installed
 	@$(BIN)/trainwatch demo
 
 test: $(VENV)/.develop
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory $(OLD) MATRIX_TESTS='$(OLD_TESTS)'
 
 check: lint types layers unit e2e
 
@@ -34,7 +48,16 @@ unit:
 	$(BIN)/python -m pytest -q -m "not e2e and not real"
 
 e2e:
-	OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -q -m "e2e or real"
+	$(STACKED) $(BIN)/python -m pytest -q -m "e2e or real"
+
+# The probes and the examples on each training stack, the newest one last.
+test-matrix: $(MATRIX) newest
+
+$(MATRIX): matrix-%: $(ROWS)/%/.installed
+	$(STACKED) $(ROWS)/$*/bin/python -m pytest -q $(MATRIX_TESTS)
+
+newest: $(VENV)/.develop
+	$(STACKED) $(BIN)/python -m pytest -q $(MATRIX_TESTS)
 
 snapshots:
 	$(BIN)/python -m pytest -q tests/tui --snapshot-update
@@ -56,5 +79,11 @@ $(VENV)/.develop: $(VENV)/.installed
 	$(PIP) install -c constraints.txt --group dev
 	@touch $@
 
+$(ROWS)/%/.installed: tests/matrix/%.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(ROWS)/$*
+	$(ROWS)/$*/bin/python -m pip $(QUIET) install $$(grep '^torch==' $<)
+	$(ROWS)/$*/bin/python -m pip $(QUIET) install -c $< -e '.[train]' pytest pytest-asyncio
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(ROWS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

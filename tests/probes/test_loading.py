@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.stack import TENSORS_TOLD, installed
 from trainwatch.probes import flight, guard, loading, saving
 from trainwatch.probes.count import Count, length
 from trainwatch.probes.timeline import Timeline
@@ -221,6 +222,7 @@ def test_a_real_load_evaluation_and_save(run: Any, tmp_path: Path) -> None:
         textwrap.dedent(READ_RECORD)
         + textwrap.dedent(
             """
+            import time
             import torch
             from transformers import (
                 LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
@@ -232,6 +234,9 @@ def test_a_real_load_evaluation_and_save(run: Any, tmp_path: Path) -> None:
             )
             LlamaForCausalLM(config).save_pretrained("base")
             class Model(LlamaForCausalLM):
+                def __init__(self, config):
+                    time.sleep(0.05)  # a load too quick to be told would not be
+                    super().__init__(config)
                 def forward(self, *args, **given):
                     if not self.training:
                         now = record(me)
@@ -275,4 +280,7 @@ def test_a_real_load_evaluation_and_save(run: Any, tmp_path: Path) -> None:
     told = {(b.phase, b.detail): b for b in done.of("phase_ended")}
     assert told["save", "checkpoint-1"].bytes > 0
     assert told["evaluate", ""].rows == 3
-    assert told["load", "base"].rows == int(lines[0].split()[1])
+    # Where they cannot be counted, they are not measured.
+    counted = installed("transformers") >= TENSORS_TOLD
+    tensors = int(lines[0].split()[1]) if counted else None
+    assert told["load", "base"].rows == tensors

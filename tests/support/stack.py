@@ -54,6 +54,12 @@ SAYINGS = (
 """What every example provokes. Between 4.50 and 4.52 no version was read."""
 
 
+TENSORS_TOLD = (5, 23)
+"""The bar of `from_pretrained` counts tensors as it goes over them. In 4.46 and 4.57
+only shards have one, in 5.0 nothing can be counted along it; none between 5.0 and
+5.23 was read."""
+
+
 def installed(package: str) -> tuple[int, int]:
     """Major and minor number of the version in this environment."""
     major, minor = version(package).split(".")[:2]
