@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.examples import events_of, other_share
 from support.runs import Trainwatch, console, over, until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -52,6 +53,7 @@ def test_a_real_run_is_seen_whole(
     (process,) = (p for p in document["processes"] if p["role"] == "rank")
     assert (process["step"], process["max_steps"]) == (STEPS, STEPS)
     check_phases(process)
+    assert 0 < other_share(events_of(Path(document["run"]["home"]))) < 0.05
     check_warnings(document)
     check_trainable(process, console(Path(document["run"]["home"])).decode())
     check_memory(process)
