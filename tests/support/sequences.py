@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 TOKENS = 200
-TIMED = 3
+TIMED = 8
 
 
 def main(out: str, folder: str = "") -> None:
