@@ -105,6 +105,8 @@ def _standard() -> Engine:
 def _matches(rule: Rule, record: Record, text: str) -> bool:
     if rule.warned and not (is_warning(record) or _may_be_warning(record)):
         return False
+    if rule.severity != "serious" and not rule.raised and record.failure:
+        return False
     for name, wanted in rule.where.items():
         if not wanted.search(str(getattr(record, name))):
             return False

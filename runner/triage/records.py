@@ -43,7 +43,13 @@ _HEADERS = tuple(
         ),
         # E0622 19:47:17.565751 140373504014144 torch/x/api.py:826] text
         (
-            r"([IWEF])\d{4} [\d:.]{8,20} +(?:\d{1,20} )?([\w./-]{1,200}):(\d{1,6})\] ?",
+            r"([IWEF])\d{4} [\d:.]{8,26} {1,8}(?:\d{1,20} )?"
+            r"([\w./-]{1,200}):(\d{1,6})\] ?",
+            ("level", "file", "line"),
+        ),
+        # 2024-10-12 09:21:44.123456: E external/xla/cuda_fft.cc:485] text
+        (
+            rf"{_CLOCK} ([IWEF]) ([\w./-]{{1,200}}):(\d{{1,6}})\] ?",
             ("level", "file", "line"),
         ),
         # [2023-04-21 22:17:11,840] [INFO] [comm.py:652:init] text
@@ -89,6 +95,16 @@ _HEADERS = tuple(
             rf"([a-z][\w.-]{{1,40}}): {_LEVEL}:? ",
             ("logger", "level"),
         ),
+        # slurmstepd: error: text
+        (
+            r"([a-z][\w.-]{1,40}): (error|fatal|warning): ",
+            ("logger", "level"),
+        ),
+        # WARNING[XFORMERS]: text
+        (
+            rf"{_LEVEL}\[(\w{{1,40}})\]: ",
+            ("level", "logger"),
+        ),
         # [WARNING] text; [WARNING] [launch.py:325:handler] text
         (
             rf"\[{_LEVEL}\]:? ?(?:\[([^\]]{{1,160}})\] ?)?",
@@ -109,11 +125,19 @@ _WARNED = re.compile(
     r"(?:(?P<file>[^\n:]{1,400}|[A-Za-z]:[^\n:]{1,400}):(?P<line>\d{1,7}): )?"
     r"(?P<category>(?:[A-Za-z_]\w{0,60}\.){0,6}[A-Z]\w{0,60}Warning): ?"
 )
+_PLACED = re.compile(
+    r"(?P<file>[^\n:]{1,300}(?:site|dist)-packages[^\n:]{1,200}\.py"
+    r"|[A-Za-z]:[^\n:]{1,300}(?:site|dist)-packages[^\n:]{1,200}\.py)"
+    r":(?P<line>\d{1,7}): (?=\S)"
+)
+"""How Lightning formats a warning: no category."""
 _FRAME = re.compile(r' {0,8}File "([^"\n]{1,400})", line (\d{1,7})')
 _EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w{0,80}\.){0,8}"
     r"(?:[A-Z]\w{0,80}(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Warning|Iteration)"
     r"|Exception|Error)(?::(?= |$)|$)"
+    r"|(?:[A-Za-z_]\w{0,80}\.){1,8}[A-Z]\w{0,80}(?:NotFound|Mismatch|Unavailable"
+    r"|Refused|Denied|Aborted|Redirects|Exceeded|Expired|Killed|Failed|Enabled): "
 )
 _SPACES = re.compile(r"\s+")
 _MODULE = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){1,8}(?=[A-Z])")
@@ -143,6 +167,11 @@ class Record:
     def headline(self) -> str:
         """The first line of the message."""
         return self.message.partition("\n")[0].strip()
+
+    @property
+    def failure(self) -> bool:
+        """It ends with an exception."""
+        return self.traceback or is_exception(self.message)
 
     @property
     def fingerprint(self) -> str:
@@ -237,6 +266,10 @@ def read(
             rest = rest[warned.end() :]
             shown = rest.rpartition("\n  ")
             rest = shown[0] or rest
+        elif "-packages" in rest and (placed := _PLACED.match(rest)):
+            found["file"], found["line"] = placed["file"], placed["line"]
+            found.setdefault("level", "WARNING")
+            rest = rest[placed.end() :]
         message = rest.strip()
     return Record(
         text,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ MAX_WORK = 10_000
 """What the limits of the repetitions in one pattern may multiply to."""
 
 _TEXTS = ("id", "severity", "kind", "why", "do", "versions", "unless", "judged_by")
-_FLAGS = ("general", "warned")
+_FLAGS = ("general", "warned", "raised")
 _FIELDS = ("logger", "category", "stream", "level")
 _LISTS = ("needs", "match", "evidence", "examples", "not_examples")
 
@@ -93,6 +93,8 @@ class Rule:
     """It knows a family of texts; each text folds by itself."""
     warned: bool = False
     """Only for what came as a warning; ordinary output is not asked."""
+    raised: bool = False
+    """It may answer an exception although it is not `serious`."""
     examples: tuple[Mapping[str, Any], ...] = ()
     """Texts that this rule must win, with `text` and fields of the record."""
     not_examples: tuple[Mapping[str, Any], ...] = ()
@@ -122,7 +124,7 @@ def load(extra: Path | None = None) -> tuple[Rule, ...]:
             text = extra.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RuleError(f"{extra}: {error}") from None
-        own = parse(text, str(extra))
+        own = tuple(replace(rule, raised=True) for rule in parse(text, str(extra)))
     rules = (*own, *standard())
     _unique(rules)
     return rules
@@ -191,6 +193,7 @@ def _rule(table: Any) -> Rule:
         judged_by=texts["judged_by"],
         general=table.get("general", False),
         warned=table.get("warned", False),
+        raised=table.get("raised", False),
         examples=tuple(_example(item) for item in _listed(table, "examples")),
         not_examples=tuple(_example(item) for item in _listed(table, "not_examples")),
     )
