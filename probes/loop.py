@@ -364,6 +364,8 @@ class Loop:
         self.process.identify(evidence)
         self.process.cost.begin()
         self._step = 0
+        self._lead = None
+        self._stepped.clear()
         self._bars = Bars()
         self.timeline.begin_training(0)
         self._requests().open(0)
