@@ -44,8 +44,9 @@ from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.saves import UNKNOWN, Saving, expected, place
 from trainwatch.runner.snapshot import Snapshot
 from trainwatch.runner.stack import Stack
-from trainwatch.runner.state import Process, RunState, TriagedWarning
+from trainwatch.runner.state import Process, RunState
 from trainwatch.runner.text import size
+from trainwatch.runner.triage import known, own
 from trainwatch.runner.triage.book import Book
 from trainwatch.runner.truth import exit_status, start_time
 
@@ -101,7 +102,9 @@ class Supervisor:
         self._clients = Clients(control, self._selector, self._asked, self._client_left)
         self.flights = Flights(folder)
         self.growth = Growth()
-        self.book = Book()
+        self.home = folder.parents[1]
+        self.script = known.script_of(self.facts.argv, self.facts.cwd)
+        self.book = self._new_book()
         self.checkpoints = CheckpointWatcher()
         self._tail = Tail(folder)
         self._host: HostSampler | None = None
@@ -109,7 +112,6 @@ class Supervisor:
         self._next: dict[str, float] = {}
         self._commands: list[Command] = []
         self._unarmed: set[Path] = set()
-        self._before: Mapping[str, TriagedWarning] = {}
         self._aborting = False
         self._seq = 0
         self._refused = 0
@@ -204,8 +206,8 @@ class Supervisor:
                 self._watch(process.training.output_dir)
         if not self.takeover:
             return
-        self._before = state.warnings
         self._catch_up(state.last_event or 0.0)
+        self.book.restore(self.state.warnings.values())
         for command in state.commands:
             if command.outcome is None:
                 self._aborting |= command.command == "abort"
@@ -219,27 +221,29 @@ class Supervisor:
         Judge the output since `when`. A family that is known already is not
         counted again: the index is by the second, so some of it was judged before.
         """
-        again, now = Book(), time.time()
+        again, now = self._new_book(), time.time()
+        before = self.state.warnings
         self._tail.offset = offset_at(self.folder, when)
         while text := self._tail.raw():
             again.from_console(text, now, "", None)
         for body in again.flush(now):
-            if body.key not in self._before:
+            if body.key not in before:
                 self.emit(body)
-        self._before = self.state.warnings
 
-    def _warn(self, body: ev.WarningTriaged) -> None:
-        """Tell a family of warnings, with what was counted before a takeover."""
-        known = self._before.get(body.key)
-        if known is not None:
-            body = replace(
-                body,
-                count=known.count + body.count,
-                first_step=known.first_step,
-                first_seen=known.first_seen,
-                ranks=sorted({*known.ranks, *body.ranks}),
-            )
-        self.emit(body)
+    def _new_book(self) -> Book:
+        """Warnings by our rules and this user's, and by what the script said before."""
+        mine = own.read(own.own_file())
+        for line in mine.said(own.own_file()):
+            complain(line)
+        return Book(own.engine(mine), known=known.recall(self.home, self.script))
+
+    def _remember(self) -> None:
+        """A run that finished: what it said is known the next time."""
+        try:
+            warnings = self.state.warnings.values()
+            known.remember(self.home, self.script, self.facts.id, warnings)
+        except OSError as error:
+            complain(f"{known.FOLDER}: {error}")
 
     def _await_child(self) -> None:
         """The keeper says which process is the child, once it runs."""
@@ -262,8 +266,8 @@ class Supervisor:
                     self.emit(body, process.pid)
         self._read_console()
         now = time.time()
-        for warning in (*self.book.due(now), *self.book.rejudge(self.state, now)):
-            self._warn(warning)
+        for told in (*self.book.due(now), *self.book.rejudge(self.state, now)):
+            self.emit(told)
         if self._due("host", mono, HOST_S):
             self._sample_host(mono)
         if self._due("checkpoints", mono, CHECKPOINTS_S):
@@ -492,8 +496,8 @@ class Supervisor:
             self.book.from_console(text, time.time(), "end", None)
         self._tell_unarmed()
         now = time.time()
-        for warning in self.book.flush(now):
-            self._warn(warning)
+        for told in (*self.book.flush(now), *self.book.rejudge(self.state, now)):
+            self.emit(told)
         for checkpoint in self.checkpoints.changed(time.monotonic(), everything=True):
             self.emit(checkpoint)
         aborted = self._aborting or any(
@@ -510,6 +514,8 @@ class Supervisor:
         if self._keeper.lost:
             detail = f"{size(self._keeper.lost)} of its output could not be kept"
         self.emit(ev.RunEnded(status, code, number, detail))
+        if status == "finished":
+            self._remember()
         self.log.close()
         self.facts = replace(
             self.facts,

@@ -11,15 +11,19 @@ Times are wall clock seconds, given by the caller.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from trainwatch.probes import events as ev
-from trainwatch.runner.state import RunState
+from trainwatch.runner.state import Process, RunState, TriagedWarning
 from trainwatch.runner.triage.cutter import Cutter
 from trainwatch.runner.triage.engine import Engine, Judgement, fold_key
-from trainwatch.runner.triage.evidence import rejudge
+from trainwatch.runner.triage.evidence import CALM, Evidence, Seen, rejudge, repeated
+from trainwatch.runner.triage.findings import Sign, recovered, signs
+from trainwatch.runner.triage.known import Known
+from trainwatch.runner.triage.own import OwnJudgement
 from trainwatch.runner.triage.records import Record, read
+from trainwatch.runner.triage.rules import SEVERITIES
 
 MAX_FAMILIES = 2000
 MORE = "more"
@@ -33,6 +37,21 @@ EVERY_S = 1.0
 """One family is told at most once in this time, after its first."""
 QUIET_S = 0.5
 """Console silence after which an open record is taken as complete."""
+MAX_TEXTS = 8
+"""Different records of a family whose text is kept for its evidence."""
+METRICS = "metrics"
+"""The source of our own findings."""
+PRINTED_METRICS = frozenset(
+    (
+        "numeric.loss-not-finite",
+        "numeric.loss-zero",
+        "numeric.loss-zero-nan-gradient",
+        "numeric.gradient-not-finite",
+    )
+)
+"""Rules for a printed line of metrics, which our findings see as numbers."""
+
+Told = ev.WarningTriaged | ev.FindingRaised | ev.FindingCleared
 
 
 @dataclass
@@ -43,14 +62,39 @@ class _Family:
     source: str
     origin: str
     phase: str
-    severity: str
-    evidence: str = ""
+    base: str
+    """The severity without evidence; the worst of its records."""
+    logger: str = ""
+    texts: dict[str, None] = field(default_factory=dict)
+    evidence: Evidence | None = None
+    """What the run shows, where the rule asks for it."""
+    noise: Evidence | None = None
+    """It repeats while no step ends."""
+    sign: Sign | None = None
+    """The finding of our own that stands."""
     count: int = 0
     first_step: int | None = None
     last_step: int | None = None
     ranks: set[int] = field(default_factory=set)
+    steps: int | None = None
+    """Steps that had ended when `since` and `count_then` were taken; None: never."""
+    since: float = 0.0
+    count_then: int = 0
     told: float | None = None
+    told_count: int = 0
     changed: bool = True
+
+    @property
+    def severity(self) -> str:
+        severity = self.evidence.severity if self.evidence else self.base
+        if self.noise is not None and severity in CALM:
+            return self.noise.severity
+        return severity
+
+    @property
+    def shown(self) -> str:
+        """What the run shows; nothing where the rule stands alone."""
+        return "; ".join(e.shown for e in (self.evidence, self.noise) if e is not None)
 
 
 @dataclass(frozen=True)
@@ -73,8 +117,10 @@ class Book:
         self,
         engine: Engine | None = None,
         context: Mapping[str, object] | None = None,
+        known: Known | None = None,
     ) -> None:
         self._engine = engine or Engine.standard()
+        self._known = known
         self.context: dict[str, object] = dict(context or {})
         """Facts for rules that ask for them: model, device, precision, task."""
         self._families: dict[str, _Family] = {}
@@ -86,6 +132,8 @@ class Book:
         """Fingerprints of what probes reported."""
         self._alone: OrderedDict[str, tuple[str, int]] = OrderedDict()
         """Fingerprint -> family and how often only the console had said it."""
+        self._judged: Process | None = None
+        """The process whose metrics our findings were last asked of."""
 
     # --- in -----------------------------------------------------------------
 
@@ -187,21 +235,137 @@ class Book:
             if family.changed
         ]
 
-    def rejudge(self, state: RunState, now: float) -> list[ev.WarningTriaged]:
-        """The families whose severity the run's evidence changes."""
-        told = []
+    def rejudge(self, state: RunState, now: float) -> list[Told]:
+        """
+        The families whose severity the run's evidence changes, and our own findings
+        that begin, change or end.
+        """
+        told: list[Told] = []
         for family in self._families.values():
-            if not family.judgement.judged_by:
-                continue
-            found = rejudge(family.judgement.judged_by, state)
-            if found is None or found.severity == family.severity:
-                continue
-            family.severity = found.severity
-            family.evidence = found.shown
-            told.append(self._tell(family, now))
+            before = (family.severity, bool(family.shown))
+            self._look(family, state, now)
+            if (family.severity, bool(family.shown)) != before:
+                told.append(self._tell(family, now))
+        if state.lead is not self._judged:
+            self._judged = state.lead
+            told += self._find(state, now)
         return told
 
+    def restore(self, warnings: Iterable[TriagedWarning]) -> None:
+        """Go on from what another supervisor has told."""
+        rules = {rule.id: rule for rule in self._engine.rules}
+        for known in warnings:
+            rule = rules.get(known.rule)
+            judgement = Judgement(
+                known.rule,
+                known.was or known.severity,
+                known.kind,
+                known.text,
+                known.why,
+                known.do,
+                rule.evidence if rule else (),
+                rule.judged_by if rule else "",
+            )
+            family = _Family(
+                known.key,
+                judgement,
+                known.first_seen,
+                known.source,
+                known.origin,
+                known.phase,
+                judgement.severity,
+                known.logger,
+                {known.text: None},
+                count=known.count,
+                first_step=known.first_step,
+                last_step=known.last_step,
+                ranks=set(known.ranks),
+                told=known.last_seen,
+                told_count=known.count,
+                changed=False,
+            )
+            if known.by == "evidence":
+                family.evidence = Evidence(known.severity, known.evidence)
+            self._families[known.key] = family
+
     # --- inside -------------------------------------------------------------
+
+    def _look(self, family: _Family, state: RunState, now: float) -> None:
+        """What the run shows about one family now."""
+        judged_by = family.judgement.judged_by
+        if judged_by:
+            seen = Seen(
+                tuple(family.texts),
+                family.base,
+                family.count,
+                family.phase,
+                family.first_step,
+            )
+            family.evidence = rejudge(judged_by, state, seen) or family.evidence
+        steps = state.lead.steps.count if state.lead else 0
+        if steps != family.steps:
+            family.count_then = 0 if family.steps is None else family.count
+            family.steps, family.since, family.noise = steps, now, None
+        elif family.noise is None:
+            count = family.count - family.count_then
+            family.noise = repeated(state, count, family.since, now)
+
+    def _find(self, state: RunState, now: float) -> list[Told]:
+        """Our own findings, as families like all others and as events of their own."""
+        told: list[Told] = []
+        standing = {sign.rule: sign for sign in signs(state)}
+        for sign in standing.values():
+            told += self._raise(sign, state, now)
+        for family in self._families.values():
+            lead, sign_before = state.lead, family.sign
+            if lead is None or sign_before is None or family.key in standing:
+                continue
+            reason = recovered(sign_before, lead)
+            if not reason:
+                continue
+            family.sign = None
+            serious = family.severity == "serious"
+            family.evidence = Evidence("attention" if serious else "harmless", reason)
+            told += [
+                self._tell(family, now),
+                ev.FindingCleared(rule=family.key, reason=reason),
+            ]
+        return told
+
+    def _raise(self, sign: Sign, state: RunState, now: float) -> list[Told]:
+        family = self._families.get(sign.rule)
+        if family is None:
+            judgement = Judgement(
+                sign.rule, sign.severity, sign.kind, sign.summary, sign.why, sign.do
+            )
+            family = self._families[sign.rule] = _Family(
+                sign.rule, judgement, now, METRICS, "", "", sign.severity
+            )
+            family.first_step = sign.first_step
+        before = family.severity, family.sign is not None
+        family.sign = sign
+        family.count = max(family.count, sign.count)
+        family.last_step = sign.last_step
+        shown = "heuristic: " + "; ".join(sign.evidence)
+        family.evidence = Evidence(sign.severity, shown)
+        stands = before == (family.severity, True)
+        if stands and family.count < 2 * family.told_count:
+            return []
+        told: list[Told] = [self._tell(family, now)]
+        known = state.findings.get(sign.rule)
+        raised = known is not None and known.cleared is None
+        if not stands and not (raised and known and known.severity == sign.severity):
+            told.append(
+                ev.FindingRaised(
+                    rule=sign.rule,
+                    severity=sign.severity,
+                    kind=sign.kind,
+                    summary=sign.summary,
+                    evidence=list(sign.evidence),
+                    do=sign.do,
+                )
+            )
+        return told
 
     def _context(self, phase: str) -> dict[str, object]:
         return {**self.context, "phase": phase} if phase else self.context
@@ -221,6 +385,9 @@ class Book:
         record = Record(**fields)
         judgement = self._engine.judge(record)
         if judgement is None:
+            return
+        logged = self._judged is not None and bool(self._judged.metrics)
+        if logged and judgement.rule in PRINTED_METRICS:
             return
         family = self._count(
             record,
@@ -273,8 +440,12 @@ class Book:
                 _origin(record),
                 phase,
                 judgement.severity,
+                record.logger,
                 first_step=step,
             )
+        if len(family.texts) < MAX_TEXTS:
+            family.texts[record.text] = None
+        family.base = min(family.base, judgement.severity, key=SEVERITIES.index)
         family.count += count
         family.changed = True
         if step is not None:
@@ -300,19 +471,27 @@ class Book:
                 MORE, more, time, "", "", "", "unclassified"
             )
         if judgement.severity == "serious":
-            family.severity = "serious"
+            family.base = "serious"
         family.count += count
         family.changed = True
         return family
 
     def _tell(self, family: _Family, now: float) -> ev.WarningTriaged:
         family.told = now
+        family.told_count = family.count
         family.changed = False
         judgement = family.judgement
+        severity = family.severity
+        was, by = "", ""
+        if isinstance(judgement, OwnJudgement):
+            was, by = judgement.was, "yours"
+        if severity != family.base:
+            was, by = was or family.base, "evidence"
+        known = self._known
         return ev.WarningTriaged(
             key=family.key,
             rule=judgement.rule,
-            severity=family.severity,
+            severity=severity,
             kind=judgement.kind,
             text=judgement.text,
             why=judgement.why,
@@ -325,7 +504,12 @@ class Book:
             source=family.source,
             origin=family.origin,
             first_seen=family.first_seen,
-            evidence=family.evidence or "; ".join(judgement.evidence),
+            evidence=family.shown or "; ".join(judgement.evidence),
+            was=was,
+            by=by,
+            new=None if known is None else family.key not in known.families,
+            good_run="" if known is None else known.run,
+            logger=family.logger,
         )
 
 

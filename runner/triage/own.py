@@ -1,0 +1,340 @@
+"""
+The user's own file: marks on families of warnings, and rules of their own.
+
+    [[mark]]                                  what `m` in the warnings view writes
+    family = "generation.flags-ignored"
+    severity = "harmless"                     for you; or nothing
+    known = true                              not new to you
+    was = "attention"                         what you judged; worse, and it is shown
+
+    [[rule]]                                  as in docs/rules.md; asked before ours
+
+It changes what this person sees, never what the log of a run says. A table with an
+error is named with its line and left out; the others hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from trainwatch.runner.files import locked, write_atomically
+from trainwatch.runner.home import home
+from trainwatch.runner.state import TriagedWarning
+from trainwatch.runner.text import plain
+from trainwatch.runner.triage.engine import Engine, Judgement
+from trainwatch.runner.triage.records import Record
+from trainwatch.runner.triage.rules import SEVERITIES, Rule, RuleError, parse
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE = "rules.toml"
+MAX_BYTES = 1 << 20
+HEAD = "# Your own marks and rules; docs/rules.md says how they are written.\n"
+
+_HEADER = re.compile(r"^[ \t]{0,80}\[\[[ \t]{0,80}([\w-]{1,40})[ \t]{0,80}\]\]")
+_TABLE = re.compile(r"^[ \t]{0,80}\[")
+_AT_LINE = re.compile(r" \(at line (\d{1,7}), column \d{1,7}\)")
+_MARK_KEYS = {"family", "severity", "known", "was", "text"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the user thinks of one family."""
+
+    family: str
+    severity: str = ""
+    """Empty leaves it as it is."""
+    known: bool = False
+    was: str = ""
+    """The severity that was judged; a worse one sets the mark aside."""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table that cannot be used."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Own:
+    """All that a user's file says."""
+
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def said(self, path: Path) -> tuple[str, ...]:
+        """The problems, as lines that name the file."""
+        return tuple(f"{path}:{p.line}: {p.text}" for p in self.problems)
+
+
+NOTHING = Own()
+
+
+def own_file() -> Path:
+    """`rules.toml` in `$TRAINWATCH_HOME`, else in the user's configuration folder."""
+    if os.environ.get("TRAINWATCH_HOME"):
+        return home() / FILE
+    from platformdirs import user_config_path
+
+    return user_config_path("trainwatch") / FILE
+
+
+# --- reading ------------------------------------------------------------------
+
+
+def read(path: Path) -> Own:
+    """The file at `path`; one that is not there says nothing."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return NOTHING
+    except OSError as error:
+        return Own(problems=(Problem(1, error.strerror or str(error)),))
+    if len(data) > MAX_BYTES:
+        return Own(problems=(Problem(1, f"larger than {MAX_BYTES} bytes"),))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return Own(problems=(Problem(line, "not UTF-8"),))
+    return parse_own(text)
+
+
+def parse_own(text: str) -> Own:
+    """Every table by itself, so that an error in one leaves the others."""
+    marks: dict[str, Mark] = {}
+    found: dict[str, Rule] = {}
+    problems: list[Problem] = []
+    for line, name, block in _blocks(text):
+        try:
+            data = tomllib.loads(block)
+        except tomllib.TOMLDecodeError as error:
+            problems.append(_problem(line, str(error)))
+            continue
+        if not name:
+            if data:
+                told = f"only [[mark]] and [[rule]] tables are known, not {min(data)!r}"
+                problems.append(Problem(line, told))
+        elif name == "mark":
+            try:
+                mark = _mark(data["mark"][0])
+            except ValueError as error:
+                problems.append(Problem(line, f"mark: {error}"))
+            else:
+                marks[mark.family] = mark
+        elif name == "rule":
+            try:
+                (rule,) = parse(block, "rule")
+                if rule.id in found:
+                    raise RuleError(f"rule {rule.id!r} is there twice")
+            except RuleError as error:
+                said = str(error)
+                problems.append(Problem(line, said.removeprefix("rule: ")))
+            else:
+                found[rule.id] = replace(rule, raised=True)
+        else:
+            told = f"only [[mark]] and [[rule]] tables are known, not [[{name}]]"
+            problems.append(Problem(line, told))
+    return Own(marks, tuple(found.values()), tuple(problems))
+
+
+def _blocks(text: str) -> list[tuple[int, str, str]]:
+    """(first line, name, text) of what stands before the tables, and of each."""
+    found: list[tuple[int, str, list[str]]] = [(1, "", [])]
+    for number, line in enumerate(text.split("\n"), 1):
+        header = _HEADER.match(line)
+        if header:
+            found.append((number, header[1], []))
+        found[-1][2].append(line)
+    return [(line, name, "\n".join(lines)) for line, name, lines in found]
+
+
+def _problem(line: int, said: str) -> Problem:
+    at = _AT_LINE.search(said)
+    if at is None:
+        return Problem(line, said)
+    return Problem(line + int(at[1]) - 1, said[: at.start()])
+
+
+def _mark(table: Any) -> Mark:
+    unknown = set(table) - _MARK_KEYS
+    if unknown:
+        raise ValueError(f"unknown keys {sorted(unknown)}")
+    family = table.get("family")
+    if not isinstance(family, str) or not family:
+        raise ValueError("family is missing")
+    for key in ("severity", "was"):
+        if table.get(key, "") not in ("", *SEVERITIES[:-1]):
+            raise ValueError(f"{key} {table[key]!r} is none of {SEVERITIES[:-1]}")
+    if not isinstance(table.get("known", False), bool):
+        raise ValueError("known is neither true nor false")
+    if not table.get("severity") and not table.get("known"):
+        raise ValueError("neither severity nor known is set")
+    return Mark(
+        family,
+        table.get("severity", ""),
+        table.get("known", False),
+        table.get("was", ""),
+        str(table.get("text", "")),
+    )
+
+
+# --- what it changes ----------------------------------------------------------
+
+
+def marked(mark: Mark | None, severity: str) -> tuple[str, bool]:
+    """
+    (severity, holds) of a family that is `severity` without the mark.
+
+    A mark says nothing about something worse than what was marked.
+    """
+    if mark is None:
+        return severity, False
+    if mark.was and SEVERITIES.index(severity) < SEVERITIES.index(mark.was):
+        return severity, False
+    return mark.severity or severity, True
+
+
+def apply(
+    warnings: Mapping[str, TriagedWarning], marks: Mapping[str, Mark]
+) -> Mapping[str, TriagedWarning]:
+    """`warnings` as their reader has marked them; the same object where nothing is."""
+    changed: dict[str, TriagedWarning] = {}
+    for key, warning in warnings.items():
+        severity, holds = marked(marks.get(key), warning.severity)
+        if not holds:
+            continue
+        known = marks[key].known
+        if severity == warning.severity:
+            changed[key] = replace(warning, known=known)
+        else:
+            changed[key] = replace(
+                warning,
+                severity=severity,
+                was=warning.severity,
+                by="yours",
+                known=known,
+            )
+    return {**warnings, **changed} if changed else warnings
+
+
+@dataclass(frozen=True)
+class OwnJudgement(Judgement):
+    """By a rule of the user's."""
+
+    was: str = ""
+    """What the rules of trainwatch say, where they say otherwise."""
+
+
+class OwnEngine(Engine):
+    """The rules of trainwatch, with the user's asked before them."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._theirs = Engine.standard()
+        self._mine = Engine(rules)
+        self.rules = (*rules, *self._theirs.rules)
+
+    def rule_for(self, record: Record) -> Rule | None:
+        return self._mine.rule_for(record) or self._theirs.rule_for(record)
+
+    def judge(self, record: Record) -> Judgement | None:
+        theirs = self._theirs.judge(record)
+        if self._mine.rule_for(record) is None:
+            return theirs
+        mine = self._mine.judge(record)
+        was = theirs.severity if theirs else ""
+        if mine is None:
+            if theirs is None or was != "serious":
+                return None
+            return OwnJudgement(**{**vars(theirs), "severity": "harmless"}, was=was)
+        return OwnJudgement(**vars(mine), was=was if was != mine.severity else "")
+
+
+def engine(own: Own) -> Engine:
+    """The rules to judge with, for this user."""
+    return OwnEngine(own.rules) if own.rules else Engine.standard()
+
+
+# --- writing ------------------------------------------------------------------
+
+
+def write_mark(path: Path, mark: Mark) -> None:
+    """
+    Put `mark` into the file, in place of an earlier one of its family. Everything
+    else in it stays as it is. One without severity and not known only removes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(path.with_name(path.name + ".lock")):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            text = HEAD
+        write_atomically(path, with_mark(text, mark).encode())
+
+
+def with_mark(text: str, mark: Mark) -> str:
+    """`text` of a file, with `mark` in it."""
+    kept: list[str] = []
+    for _, name, block in _blocks(text):
+        if name == "mark" and _family_of(block) == mark.family:
+            # What follows a mark's own lines, such as a remark, is the user's.
+            lines = block.split("\n")
+            last = max(n for n, line in enumerate(lines) if _is_entry(line))
+            kept += lines[last + 1 :]
+        else:
+            kept += block.split("\n")
+    text = "\n".join(kept).rstrip("\n") + "\n"
+    if mark.severity or mark.known:
+        text += "\n" + _table(mark)
+    return text
+
+
+def _is_entry(line: str) -> bool:
+    bare = line.strip()
+    return bool(bare) and not bare.startswith("#")
+
+
+def _family_of(block: str) -> str:
+    try:
+        table = tomllib.loads(block)["mark"][0]
+    except (tomllib.TOMLDecodeError, KeyError, IndexError):
+        return ""
+    family = table.get("family", "") if isinstance(table, dict) else ""
+    return family if isinstance(family, str) else ""
+
+
+def _table(mark: Mark) -> str:
+    lines = ["[[mark]]", f"family = {_quoted(mark.family)}"]
+    if mark.severity:
+        lines.append(f'severity = "{mark.severity}"')
+    if mark.known:
+        lines.append("known = true")
+    if mark.was:
+        lines.append(f'was = "{mark.was}"')
+    if mark.text:
+        lines.append(f"text = {_quoted(mark.text.partition(chr(10))[0][:200])}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A TOML text; what cannot stand in one is left out."""
+    clean = plain(text).encode("utf-8", "ignore").decode()
+    return json.dumps(clean, ensure_ascii=False)
