@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainwatch.runner import progress
+from trainwatch.runner import progress, review
 from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.generation import cap_share, left_s, row_cap_share
 from trainwatch.runner.memory import rest_is_activations, rest_of_peak
 from trainwatch.runner.state import (
-    SEVERITIES,
     DeviceTimes,
     Generated,
     Generation,
@@ -23,7 +22,6 @@ from trainwatch.runner.state import (
     PhaseStat,
     Process,
     RunState,
-    TriagedWarning,
 )
 from trainwatch.runner.unseen import log_only, unseen
 from trainwatch.runner.view import RunView
@@ -307,16 +305,20 @@ def memory_document(memory: Memory, ledger: Ledger) -> dict[str, Any]:
 
 
 def warnings_document(state: RunState) -> dict[str, Any]:
-    items = ordered(state)
-    counts = {severity: 0 for severity in SEVERITIES if severity != "not_a_warning"}
-    for item in items:
-        counts[item.severity] = counts.get(item.severity, 0) + 1
+    items = review.ordered(state.warnings.values())
     return {
-        "counts": counts,
+        "counts": review.counts(items),
+        "new": sum(review.is_new(item) for item in items),
+        "good_run": next((w.good_run for w in items if w.good_run), None),
         "items": [
             {
+                "key": item.key,
                 "rule": item.rule,
                 "severity": item.severity,
+                "was": item.was or None,
+                "by": item.by or None,
+                "new": item.new,
+                "known": item.known,
                 "kind": item.kind,
                 "text": item.text,
                 "why": item.why,
@@ -327,6 +329,7 @@ def warnings_document(state: RunState) -> dict[str, Any]:
                 "phase": item.phase or None,
                 "ranks": list(item.ranks),
                 "origin": item.origin,
+                "logger": item.logger or None,
                 "source": item.source,
                 "evidence": item.evidence,
                 "first_seen": moment(item.first_seen),
@@ -336,12 +339,9 @@ def warnings_document(state: RunState) -> dict[str, Any]:
     }
 
 
-def ordered(state: RunState) -> list[TriagedWarning]:
-    """The warnings, worst severity first, the newest family first within one."""
-    return sorted(
-        state.warnings.values(),
-        key=lambda w: (SEVERITIES.index(w.severity), -w.first_seen),
-    )
+def review_document(state: RunState) -> dict[str, Any]:
+    """The warnings of one run, as `trainwatch review --json` prints them."""
+    return {"schema": SCHEMA, "run": state.run.id, **warnings_document(state)}
 
 
 def moment(time: float | None) -> str | None:

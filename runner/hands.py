@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainwatch.runner import control
+from trainwatch.runner import control, review
+from trainwatch.runner.document import review_document
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.outcome import Outcome
+from trainwatch.runner.state import RunState
+from trainwatch.runner.triage import own
 
 
 class Hands:
@@ -25,6 +28,26 @@ class Hands:
     def type_text(self, folder: Path, data: bytes) -> Outcome:
         text = data.decode("utf-8", "replace")
         return self._ask(folder, "type", wait_s=5, text=text)
+
+    def mark(self, mark: own.Mark) -> Outcome:
+        """Put `mark` into the user's own file."""
+        path = own.own_file()
+        try:
+            own.write_mark(path, mark)
+        except (OSError, ValueError) as error:
+            return Outcome(False, "failed", f"{path}: {error}")
+        what = mark.severity or ("known" if mark.known else "as the rules say")
+        return Outcome(True, "done", f"{what}, for you, in {path}")
+
+    def export(self, state: RunState, path: Path) -> Outcome:
+        """Write the warnings of `state` to a file."""
+        try:
+            written = review.export(state, review_document(state), path)
+        except RefusedError as error:
+            return Outcome(False, "refused", str(error))
+        except OSError as error:
+            return Outcome(False, "failed", str(error))
+        return Outcome(True, "done", f"written to {written}", str(written))
 
     def _ask(
         self,

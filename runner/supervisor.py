@@ -48,6 +48,7 @@ from trainwatch.runner.state import Process, RunState
 from trainwatch.runner.text import size
 from trainwatch.runner.triage import known, own
 from trainwatch.runner.triage.book import Book
+from trainwatch.runner.triage.own_engine import engine
 from trainwatch.runner.truth import exit_status, start_time
 
 TICK_S = 0.1
@@ -235,7 +236,7 @@ class Supervisor:
         mine = own.read(own.own_file())
         for line in mine.said(own.own_file()):
             complain(line)
-        return Book(own.engine(mine), known=known.recall(self.home, self.script))
+        return Book(engine(mine), known=known.recall(self.home, self.script))
 
     def _remember(self) -> None:
         """A run that finished: what it said is known the next time."""

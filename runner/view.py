@@ -8,15 +8,16 @@ What a front end gets: one frozen look at a run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainwatch.runner import memo, truth
 from trainwatch.runner.console import Tail
 from trainwatch.runner.fold import fold
 from trainwatch.runner.follow import Follower
-from trainwatch.runner.state import EMPTY, RunState
+from trainwatch.runner.state import EMPTY, RunState, TriagedWarning
+from trainwatch.runner.triage import own
 from trainwatch.runner.verdict import Verdict, judge
 
 
@@ -35,6 +36,8 @@ class RunView:
     """False when the run is not over and no supervisor answers for it."""
     caught_up: bool = True
     """False while an old log is still being read."""
+    problems: tuple[str, ...] = ()
+    """What cannot be used of the user's own file of rules, with its lines."""
 
 
 NOTHING = RunView()
@@ -63,6 +66,8 @@ class Watch:
         self._shown: tuple[str, ...] = ()
         self._checked = 0.0
         self._supervised = True
+        self._own = own.OwnFile(own.own_file())
+        self._marked: tuple[object, object, Mapping[str, TriagedWarning]] | None = None
 
     def read(self, budget_s: float = 0.05) -> RunView:
         """
@@ -94,15 +99,28 @@ class Watch:
             if not self._supervised:
                 facts = truth.correct(self.folder)
                 self._state = truth.with_manifest(self._state, facts)
+        mine = self._own.look()
         return RunView(
-            state=self._state,
+            state=self._as_marked(mine),
             verdict=judge(self._state, now),
             console=self._shown,
             console_lines=self._tail.seen,
             now=now,
             supervised=self._supervised or self._state.over,
             caught_up=caught_up,
+            problems=mine.said(self._own.path),
         )
+
+    def _as_marked(self, mine: own.Own) -> RunState:
+        """The state with its warnings as this user has marked them."""
+        state = self._state
+        if not mine.marks:
+            return state
+        known = self._marked
+        if known is None or known[0] is not state.warnings or known[1] is not mine:
+            marked = own.apply(state.warnings, mine.marks)
+            known = self._marked = (state.warnings, mine, marked)
+        return replace(state, warnings=known[2])
 
     def close(self) -> None:
         self._follower.close()

@@ -21,7 +21,7 @@ from trainwatch.runner.triage.engine import Engine, Judgement, fold_key
 from trainwatch.runner.triage.evidence import CALM, Evidence, Seen, rejudge, repeated
 from trainwatch.runner.triage.findings import Sign, recovered, signs
 from trainwatch.runner.triage.known import Known
-from trainwatch.runner.triage.own import OwnJudgement
+from trainwatch.runner.triage.own_engine import OwnJudgement
 from trainwatch.runner.triage.records import Record, read
 from trainwatch.runner.triage.rules import SEVERITIES
 

@@ -19,7 +19,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,6 @@ from trainwatch.runner.files import locked, write_atomically
 from trainwatch.runner.home import home
 from trainwatch.runner.state import TriagedWarning
 from trainwatch.runner.text import plain
-from trainwatch.runner.triage.engine import Engine, Judgement
-from trainwatch.runner.triage.records import Record
 from trainwatch.runner.triage.rules import SEVERITIES, Rule, RuleError, parse
 
 if sys.version_info >= (3, 11):
@@ -113,6 +111,28 @@ def read(path: Path) -> Own:
         line = data.count(b"\n", 0, error.start) + 1
         return Own(problems=(Problem(line, "not UTF-8"),))
     return parse_own(text)
+
+
+class OwnFile:
+    """The file at `path`, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stamp: tuple[int, int] | None = None
+        self._own = NOTHING
+
+    def look(self) -> Own:
+        """What it says now."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            stamp = None
+        else:
+            stamp = found.st_mtime_ns, found.st_size
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._own = read(self.path)
+        return self._own
 
 
 def parse_own(text: str) -> Own:
@@ -231,43 +251,6 @@ def apply(
                 known=known,
             )
     return {**warnings, **changed} if changed else warnings
-
-
-@dataclass(frozen=True)
-class OwnJudgement(Judgement):
-    """By a rule of the user's."""
-
-    was: str = ""
-    """What the rules of trainwatch say, where they say otherwise."""
-
-
-class OwnEngine(Engine):
-    """The rules of trainwatch, with the user's asked before them."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._theirs = Engine.standard()
-        self._mine = Engine(rules)
-        self.rules = (*rules, *self._theirs.rules)
-
-    def rule_for(self, record: Record) -> Rule | None:
-        return self._mine.rule_for(record) or self._theirs.rule_for(record)
-
-    def judge(self, record: Record) -> Judgement | None:
-        theirs = self._theirs.judge(record)
-        if self._mine.rule_for(record) is None:
-            return theirs
-        mine = self._mine.judge(record)
-        was = theirs.severity if theirs else ""
-        if mine is None:
-            if theirs is None or was != "serious":
-                return None
-            return OwnJudgement(**{**vars(theirs), "severity": "harmless"}, was=was)
-        return OwnJudgement(**vars(mine), was=was if was != mine.severity else "")
-
-
-def engine(own: Own) -> Engine:
-    """The rules to judge with, for this user."""
-    return OwnEngine(own.rules) if own.rules else Engine.standard()
 
 
 # --- writing ------------------------------------------------------------------

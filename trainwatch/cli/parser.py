@@ -115,6 +115,9 @@ def build() -> argparse.ArgumentParser:
     review = add.add_parser("review", help="the warnings of a run, triaged")
     _takes_run(review)
     _takes_json(review)
+    review.add_argument(
+        "-o", dest="output", metavar="FILE", help="write them to FILE.md or FILE.json"
+    )
     review.set_defaults(command=_lazy("warnings", "review"))
 
     triage = add.add_parser("triage", help="triage the warnings of any log")

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainwatch.runner.document import SCHEMA, warnings_document
+from trainwatch.runner.document import SCHEMA, review_document
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.home import find_run
+from trainwatch.runner.review import counts, export, facts, news, notes, ordered
+from trainwatch.runner.state import RunState
+from trainwatch.runner.text import plain
 from trainwatch.runner.triage.batch import triage_item, triage_text
 from trainwatch.runner.view import look
 
+PIECE = 256 * 1024
+"""Bytes of a log that are read at a time."""
 GLYPHS = {
     "serious": "✖",
     "attention": "▲",
@@ -21,44 +28,93 @@ GLYPHS = {
     "unclassified": "?",
     "harmless": "·",
 }
+TEXT_LINES = 6
+"""Lines of one warning's text that are printed; `--json` has all."""
 
 
 def review(options: argparse.Namespace) -> int:
-    state = look(find_run(options.run)).state
-    document = warnings_document(state)
-    if options.json:
-        print(json.dumps({"schema": SCHEMA, "run": state.run.id, **document}, indent=1))
+    view = look(find_run(options.run))
+    state = view.state
+    if options.output:
+        written = export(state, review_document(state), Path(options.output))
+        print(f"written to {written}")
+    elif options.json:
+        print(json.dumps(review_document(state), indent=1))
     else:
-        _print(document["items"], document["counts"], f"run {state.run.name}")
+        print("\n".join(_review_lines(state)))
+    _complain(view.problems)
     return 0
 
 
+def _review_lines(state: RunState) -> list[str]:
+    found = ordered(state.warnings.values())
+    if not found:
+        return [f"no warnings in run {state.run.name or state.run.id}"]
+    lines = [_counts(counts(found))]
+    if said := news(state):
+        lines.append(said)
+    for warning in found:
+        glyph = GLYPHS.get(warning.severity, "?")
+        told = "  ".join((warning.severity, *(f"({note})" for note in notes(warning))))
+        lines += ["", f"{glyph} {told}"]
+        text = warning.text.strip().splitlines() or [warning.rule]
+        lines += [f"    {plain(line)}" for line in text[:TEXT_LINES]]
+        if len(text) > TEXT_LINES:
+            lines.append(f"    … {len(text) - TEXT_LINES} more lines")
+        for label, what in (
+            ("why", warning.why),
+            ("do", warning.do),
+            ("evidence", warning.evidence),
+        ):
+            if what:
+                lines.append(f"    {label + ':':<10}{plain(what)}")
+        where = ", ".join(
+            text if label in ("seen", "from") else f"{label} {text}"
+            for label, text in facts(warning)
+        )
+        lines.append(f"    {'where:':<10}{plain(where)}")
+    return lines
+
+
+def _counts(found: dict[str, int]) -> str:
+    return "  ".join(f"{GLYPHS[s]} {n} {s}" for s, n in found.items() if s in GLYPHS)
+
+
+def _complain(problems: Sequence[str]) -> None:
+    """What is wrong with the user's own file of rules, apart from the answer."""
+    for line in problems:
+        print(line, file=sys.stderr)
+
+
 def triage(options: argparse.Namespace) -> int:
-    text = _text(options.file)
     if options.items:
+        text = "".join(_pieces(options.file))
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 print(json.dumps(triage_item(_item(line, number))))
         return 0
-    items = [vars(item) for item in triage_text(text)]
-    counts = {severity: 0 for severity in GLYPHS}
+    items = [vars(item) for item in triage_text(_pieces(options.file))]
+    found = {severity: 0 for severity in GLYPHS}
     for item in items:
-        counts[item["severity"]] = counts.get(item["severity"], 0) + 1
+        found[item["severity"]] = found.get(item["severity"], 0) + 1
     if options.json:
-        document = {"schema": SCHEMA, "counts": counts, "items": items}
+        document = {"schema": SCHEMA, "counts": found, "items": items}
         print(json.dumps(document, indent=1, default=list))
     else:
-        _print(items, counts, "the log" if options.file == "-" else options.file)
+        _print(items, found, "the log" if options.file == "-" else options.file)
     return 0
 
 
-def _text(file: str) -> str:
-    if file == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "replace")
+def _pieces(file: str) -> Iterator[str]:
+    """The text of `file`, `-` for stdin, a piece at a time; bad bytes are marked."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     try:
-        return Path(file).read_text(encoding="utf-8", errors="replace")
+        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
+            while data := source.read(PIECE):
+                yield decoder.decode(data)
     except OSError as error:
         raise RefusedError(f"{file} cannot be read: {error.strerror}") from None
+    yield decoder.decode(b"", final=True)
 
 
 def _item(line: str, number: int) -> dict[str, Any]:
@@ -71,11 +127,11 @@ def _item(line: str, number: int) -> dict[str, Any]:
     return item
 
 
-def _print(items: list[dict[str, Any]], counts: dict[str, int], where: str) -> None:
+def _print(items: list[dict[str, Any]], found: dict[str, int], where: str) -> None:
     if not items:
         print(f"no warnings in {where}")
         return
-    print("  ".join(f"{GLYPHS[s]} {n} {s}" for s, n in counts.items() if s in GLYPHS))
+    print(_counts(found))
     for item in items:
         lines = item["text"].strip().splitlines() or [item["rule"]]
         print(f"\n{GLYPHS.get(item['severity'], '?')} {item['severity']}  {lines[0]}")

@@ -9,7 +9,8 @@ from trainwatch.runner.fold import fold_all
 from trainwatch.runner.state import Process, RunState, StepStat
 from trainwatch.runner.triage.book import EVERY_S, HOLD_S, MAX_FAMILIES, Book, Told
 from trainwatch.runner.triage.known import Known
-from trainwatch.runner.triage.own import engine, parse_own
+from trainwatch.runner.triage.own import parse_own
+from trainwatch.runner.triage.own_engine import engine
 
 FLAGS = "The following generation flags are not valid and may be ignored: ['top_p']."
 ODD = "a thing nobody knows"

@@ -9,7 +9,8 @@ import pytest
 from trainwatch.runner.state import TriagedWarning
 from trainwatch.runner.triage import own
 from trainwatch.runner.triage.engine import fold_key
-from trainwatch.runner.triage.own import Mark, apply, engine, parse_own, with_mark
+from trainwatch.runner.triage.own import Mark, apply, parse_own, with_mark
+from trainwatch.runner.triage.own_engine import OwnJudgement, engine
 from trainwatch.runner.triage.records import read
 
 RULE = """\
@@ -89,6 +90,20 @@ def test_what_stands_before_the_tables_is_named_too() -> None:
     assert set(mine.marks) == {"a.b", "c.d"}
 
 
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    file = own.OwnFile(path)
+    assert file.look() is own.NOTHING
+    own.write_mark(path, Mark("a", known=True))
+    mine = file.look()
+    assert set(mine.marks) == {"a"}
+    assert file.look() is mine
+    own.write_mark(path, Mark("bb", known=True))
+    assert set(file.look().marks) == {"a", "bb"}
+    path.unlink()
+    assert file.look() == own.NOTHING
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "rules.toml"
     assert own.read(path) == own.NOTHING
@@ -124,18 +139,18 @@ def test_without_marks_it_is_the_same_object() -> None:
 
 def test_own_rules_come_first_and_a_serious_one_stays_in_sight() -> None:
     judged = engine(parse_own(RULE)).judge(read("Killed"))
-    assert isinstance(judged, own.OwnJudgement)
+    assert isinstance(judged, OwnJudgement)
     assert (judged.rule, judged.severity) == ("mine.killed", "harmless")
     assert judged.was == "serious"
     silent = parse_own(RULE.replace('"harmless"', '"not_a_warning"'))
     hidden = engine(silent).judge(read("Killed"))
-    assert isinstance(hidden, own.OwnJudgement)
+    assert isinstance(hidden, OwnJudgement)
     assert (hidden.severity, hidden.was) == ("harmless", "serious")
     chatter = parse_own(
         RULE.replace("Killed", "hello").replace("harmless", "attention")
     )
     said = engine(chatter).judge(read("hello"))
-    assert isinstance(said, own.OwnJudgement)
+    assert isinstance(said, OwnJudgement)
     assert (said.severity, said.was) == ("attention", "")
     other = engine(chatter).judge(read("Killed"))
     assert other is not None
