@@ -285,7 +285,7 @@ class GenerationEnded:
     inter_token_second_half_s: Optional[float] = None
     """The same of the first and of the second half of the tokens."""
     use_cache: Optional[bool] = None
-    """The forwards handed on a key-value cache (or another state)."""
+    """The first forward kept a key-value cache (or another state) for the next."""
     rows: Optional[int] = None
     """Rows of the result."""
     rows_at_cap: Optional[int] = None

@@ -147,7 +147,7 @@ class Generations:
             self._take(now, now.pending)
             now.pending = 0
         elif now.first is None and now.use_cache and not now.held:
-            now.use_cache = any(name in args[1] for name in self.caches)
+            now.use_cache = _kept(args[1], self.caches)
         new = kwargs.get("num_new_tokens", 1)
         now.pending += new if isinstance(new, int) else _grown(now, args[1])
 
@@ -334,6 +334,23 @@ def _ends(config: Any) -> FrozenSet[int]:
 def _token_ids(value: Any) -> FrozenSet[int]:
     values: Any = value if isinstance(value, (list, tuple)) else (value,)
     return frozenset(token for token in values if isinstance(token, int))
+
+
+def _kept(outputs: Any, names: Tuple[str, ...]) -> bool:
+    """
+    Did this forward keep anything for the next one?
+
+    Under gradient checkpointing a model in training mode is handed a cache and
+    leaves it empty (transformers 5.23).
+    """
+    cache: Any = next((outputs[name] for name in names if name in outputs), None)
+    if type(cache).__name__ != "DynamicCache":
+        return cache is not None
+    try:
+        return bool(cache.get_seq_length() != 0)
+    except ValueError:
+        # No layer of it has a length: they hold other states.
+        return True
 
 
 def _grown(now: Generating, outputs: Any) -> int:

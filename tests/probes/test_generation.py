@@ -107,6 +107,7 @@ TABLE = """
         "encoded": lambda: t5.generate(
             input_ids=torch.tensor([[5, 6, 7, 8]]), max_new_tokens=6),
         "called otherwise": lambda: mine.generate(prompt, max_new_tokens=6),
+        "recomputed": lambda: recomputed.generate(prompt, max_new_tokens=6),
         "wrapped": lambda: lora.generate(input_ids=prompt, max_new_tokens=6),
     }
     heads = {"embedded": 0, "encoded": 1}
@@ -117,6 +118,8 @@ TABLE = """
         def __call__(self, *args, **kwargs):
             return self.forward(*args, **kwargs)
     mine = Mine(model.config).eval()
+    recomputed = llama().train()
+    recomputed.gradient_checkpointing_enable()
     lora = get_peft_model(llama(), LoraConfig(target_modules=["q_proj"]))
     t5 = T5ForConditionalGeneration(T5Config(
         vocab_size=64, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2,
@@ -152,6 +155,7 @@ EXPECTED = {
     "embedded": (6, 6, 3, True, 1, True),
     "encoded": (6, 6, 4, True, 1, True),
     "called otherwise": (6, 6, 3, True, 1, True),
+    "recomputed": (6, 6, 3, True, 1, False),
     "wrapped": (6, 6, 3, True, 1, True),
 }
 
