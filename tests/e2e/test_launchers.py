@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.runs import Trainwatch, only_run
+from support.runs import Trainwatch, only_run, until
 from support.screen import Screen
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -233,10 +233,11 @@ def test_log_only_mode_on_the_screen(
     screen = Screen("run", "--", *words, cwd=tmp_path, rows=rows, columns=columns)
     mode = "log-only mode: python -I keeps probes out"
     footer = f"{mode}; output, host and files are watched"
-    shown = screen.wait_for("go on?", "WORKING", footer)
-    assert shown.count(mode) == 2, "in the headline and below"
+    screen.wait_for("go on?", "WORKING", footer)
+    until(lambda: screen.text().count(mode) == 2, "it in the headline and below")
     folder = only_run(trainwatch.home)
     os.kill(json.loads((folder / "run.json").read_text())["child"], 15)
-    assert screen.wait_for("KILLED", footer).count(mode) == 2
+    screen.wait_for("KILLED", footer)
+    until(lambda: screen.text().count(mode) == 2, "it in the headline and below")
     screen.press("q")
     screen.wait_end()
