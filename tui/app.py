@@ -26,6 +26,7 @@ from trainwatch.tui.screens.bound import Bound
 from trainwatch.tui.theme import THEMES
 
 if TYPE_CHECKING:
+    from trainwatch.runner.triage.own import Mark
     from trainwatch.tui.catalog import Catalog
     from trainwatch.tui.hands import Hands
 
@@ -237,6 +238,17 @@ class TrainwatchApp(App[Left]):
 
     def stack(self) -> None:
         self._ask("stack", self.hands.stack, read=True)
+
+    def mark(self, mark: Mark) -> None:
+        """Keep what the user thinks of a family of warnings."""
+        self.note("mark", None)
+        self._lane.ask("mark", lambda: self.hands.mark(mark))
+
+    def export(self, path: Path) -> None:
+        """Write the warnings of the open run to a file, relative to our folder."""
+        state, path = self.view.state, Path(self.cwd, path.expanduser())
+        self.note("export", None)
+        self._lane.ask("export", lambda: self.hands.export(state, path))
 
     def type_line(self, text: str) -> None:
         """Send `text` and a newline to the program."""

@@ -51,6 +51,11 @@ BEFORE = key(
 )
 FOLLOW = key("f", "follow", "follow", "Stay at the end as new lines come")
 
+MARK = key(
+    "m", "mark", "mark", "Mark a warning as known, or change its severity for yourself"
+)
+EXPORT = key("e", "export", "export", "Write the warnings to a file, .md or .json")
+
 DOWN = key("j,down", "cursor_down", "down", "One line down", show=False)
 UP = key("k,up", "cursor_up", "up", "One line up", show=False)
 FIRST = key("g,home", "first", "first", "To the first line", show=False)

@@ -6,13 +6,17 @@ import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
 from trainwatch.runner.errors import TrainwatchError
 from trainwatch.runner.outcome import Outcome
 from trainwatch.tui.messages import CommandReturned
+
+if TYPE_CHECKING:
+    from trainwatch.runner.state import RunState
+    from trainwatch.runner.triage.own import Mark
 
 Post = Callable[[Message], object]
 Call = Callable[[], Outcome]
@@ -29,6 +33,12 @@ class Hands(Protocol):
     def stack(self, folder: Path) -> Outcome: ...
 
     def type_text(self, folder: Path, data: bytes) -> Outcome: ...
+
+    def mark(self, mark: Mark) -> Outcome:
+        """Keep a mark on a family of warnings."""
+
+    def export(self, state: RunState, path: Path) -> Outcome:
+        """Write the warnings of `state` to `path`, ending with .md or .json."""
 
 
 class Lane:

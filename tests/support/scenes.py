@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.fold import fold_all
 from trainwatch.runner.outcome import Outcome
+from trainwatch.runner.state import RunState
 from trainwatch.runner.summary import RunSummary
+from trainwatch.runner.triage import own
+from trainwatch.runner.triage.own import Mark
 from trainwatch.runner.verdict import judge
 from trainwatch.runner.view import RunView
 
@@ -407,6 +410,74 @@ def serious() -> RunView:
     return in_backward(log).view(CONSOLE)
 
 
+def reviewed() -> RunView:
+    """Warnings that are new, known, changed by evidence and by the user."""
+    log = common_warnings(trained())
+    good: dict[str, object] = {"good_run": "20260527-a", "new": False}
+    warn(
+        log,
+        "numeric.no-gradient-input",
+        "serious",
+        "None of the inputs have requires_grad=True. Gradients will be None",
+        "A checkpointed block got inputs that need no gradient.",
+        "Call model.enable_input_require_grads() before training.",
+        286,
+        kind="numeric",
+        first_step=1,
+        last_step=143,
+        phase="forward",
+        origin="/v/lib/python3.11/site-packages/torch/utils/checkpoint.py:86",
+        evidence="grad_norm is 0 in the last 28 of 28 logs: nothing is learned",
+        was="attention",
+        by="evidence",
+        ranks=[0, 1],
+        new=True,
+        good_run="20260527-a",
+    )
+    warn(
+        log,
+        "metrics.adapter-idle",
+        "serious",
+        "the adapter changes nothing: no gradient arrives",
+        "The loss does not reach what is trainable.",
+        "With gradient checkpointing call model.enable_input_require_grads().",
+        28,
+        kind="numeric",
+        evidence="heuristic: grad_norm is 0 in 28 logs in a row (steps 5 to 140)",
+        **good,
+    )
+    warn(
+        log,
+        "data.tokenizer",
+        "attention",
+        "The tokenizer has new PAD/BOS/EOS tokens that differ from the model config",
+        "Padding and the end of a text are other tokens than the model knew.",
+        "Print tokenizer.eos_token and model.config.eos_token_id.",
+        logger="trl.trainer.sft_trainer",
+        origin="trl/trainer/sft_trainer.py:812",
+        **good,
+    )
+    warn(
+        log,
+        "text:odd",
+        "unclassified",
+        "fused_rope: falling back to the slow path (head_dim=96)",
+        "No rule knows this warning yet, so it is shown and not called harmless.",
+        "Read it once; when you know what it means, mark it.",
+        2,
+        logger="kernels.rope",
+        new=True,
+        good_run="20260527-a",
+    )
+    view = in_backward(log).view(CONSOLE)
+    marks = {
+        "data.tokenizer": Mark("data.tokenizer", known=True),
+        "metrics.adapter-idle": Mark("metrics.adapter-idle", "harmless"),
+    }
+    warnings = own.apply(view.state.warnings, marks)
+    return replace(view, state=replace(view.state, warnings=warnings))
+
+
 def two_ranks() -> RunView:
     """Rank 1 is six steps behind."""
     log = started()
@@ -696,6 +767,14 @@ class FakeHands:
 
     def type_text(self, folder: Path, data: bytes) -> Outcome:
         self.calls.append(("type", folder, data))
+        return self.outcome
+
+    def mark(self, mark: Mark) -> Outcome:
+        self.calls.append(("mark", mark))
+        return self.outcome
+
+    def export(self, state: RunState, path: Path) -> Outcome:
+        self.calls.append(("export", state.run.id, path))
         return self.outcome
 
 

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from support import scenes
 from trainwatch.runner.memory import rest_of_peak
+from trainwatch.runner.review import SHOWN, counts
 from trainwatch.runner.state import Command, Host, Ledger, Memory, RunState
 from trainwatch.runner.verdict import VERDICTS
 from trainwatch.tui import bindings
@@ -26,7 +27,7 @@ from trainwatch.tui.glyphs import ascii_text, wants_ascii
 from trainwatch.tui.panels.command import Asked, newest
 from trainwatch.tui.panels.memory import limits_of
 from trainwatch.tui.panels.ranks import odd_first
-from trainwatch.tui.panels.warnings import SHOWN, by_severity, counts, counts_line
+from trainwatch.tui.panels.warnings import counts_line
 from trainwatch.tui.theme import SEVERITY_MARKS, VERDICT_MARKS
 from trainwatch.tui.widgets.bar import bar
 from trainwatch.tui.widgets.chart import chart
@@ -130,7 +131,7 @@ def test_keys_are_never_cut(width: int) -> None:
 
 @pytest.mark.parametrize("width", [30, 56, 78])
 def test_counts_of_warnings_fit(width: int) -> None:
-    line = counts_line(counts(by_severity(scenes.serious().state)), width)
+    line = counts_line(counts(scenes.serious().state.warnings.values()), width)
     assert line.cell_length <= max(width, 45)
     assert line.plain.startswith("✖ 1 serious")
 

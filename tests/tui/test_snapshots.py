@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,6 +106,42 @@ def test_screens_of_a_run(
 ) -> None:
     app = make_app(scenes.serious())
     assert snap_compare(app, terminal_size=size, run_before=pressing(*keys))
+
+
+@SIZES
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("w",),
+        ("w", "G"),
+        ("w", "slash", "n", "e", "w"),
+        ("w", "m"),
+        ("w", "e"),
+    ],
+    ids=["first", "last", "search", "mark", "export"],
+)
+def test_review(
+    snap_compare: Compare,
+    make_app: MakeApp,
+    keys: tuple[str, ...],
+    size: tuple[int, int],
+) -> None:
+    app = make_app(scenes.reviewed())
+    assert snap_compare(app, terminal_size=size, run_before=pressing(*keys))
+
+
+def test_review_without_room(snap_compare: Compare, make_app: MakeApp) -> None:
+    app = make_app(scenes.reviewed())
+    assert snap_compare(app, terminal_size=(40, 12), run_before=pressing("w"))
+
+
+@SIZES
+def test_review_with_a_broken_file_of_rules(
+    snap_compare: Compare, make_app: MakeApp, size: tuple[int, int]
+) -> None:
+    said = "/home/ada/.config/trainwatch/rules.toml:7: mark: family is missing"
+    app = make_app(replace(scenes.reviewed(), problems=(said, said)))
+    assert snap_compare(app, terminal_size=size, run_before=pressing("w"))
 
 
 @SIZES

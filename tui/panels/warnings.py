@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from textual.content import Content
 
-from trainwatch.runner.state import SEVERITIES, RunState, TriagedWarning
+from trainwatch.runner.review import SHOWN, counts, is_new, ordered
+from trainwatch.runner.state import TriagedWarning
 from trainwatch.runner.view import RunView
 from trainwatch.tui.format import safe, spread
 from trainwatch.tui.panels.panel import Panel
-from trainwatch.tui.theme import MUTED, SEVERITY_MARKS, UNKNOWN_MARK
-
-SHOWN = tuple(s for s in SEVERITIES if s != "not_a_warning")
-
-
-def by_severity(state: RunState) -> list[TriagedWarning]:
-    """Serious first; within a severity the newest first."""
-    rank = {severity: place for place, severity in enumerate(SHOWN)}
-    return sorted(
-        state.warnings.values(),
-        key=lambda w: (rank.get(w.severity, len(rank)), -w.last_seen, w.key),
-    )
-
-
-def counts(warnings: Iterable[TriagedWarning]) -> dict[str, int]:
-    """Families of warnings of each severity."""
-    found = dict.fromkeys(SHOWN, 0)
-    for warning in warnings:
-        found[warning.severity] = found.get(warning.severity, 0) + 1
-    return found
+from trainwatch.tui.theme import MUTED, NOTE, SEVERITY_MARKS, UNKNOWN_MARK
 
 
 def counts_line(found: dict[str, int], width: int) -> Content:
@@ -56,11 +36,23 @@ def counts_line(found: dict[str, int], width: int) -> Content:
     )
 
 
+def tag(warning: TriagedWarning) -> Content:
+    """What stands before the text: `new`, `yours` or `known`; mostly nothing."""
+    if is_new(warning):
+        return Content.styled("new ", f"bold {NOTE}")
+    if warning.by == "yours":
+        was = " (was serious)" if warning.was == "serious" else ""
+        return Content.styled(f"yours{was} ", NOTE)
+    if warning.known:
+        return Content.styled("known ", MUTED)
+    return Content("")
+
+
 def warning_line(warning: TriagedWarning, width: int) -> Content:
     """One family of warnings: its mark, its text, how often."""
     glyph, style = SEVERITY_MARKS.get(warning.severity, UNKNOWN_MARK)
     return spread(
-        Content.assemble((f"{glyph} ", style), safe(warning.text)),
+        Content.assemble((f"{glyph} ", style), tag(warning), safe(warning.text)),
         Content.styled(f"x{warning.count:,}", MUTED),
         width,
     )
@@ -82,13 +74,13 @@ class WarningsPanel(Panel):
         return view.state.warnings
 
     def lines(self, view: RunView, width: int, height: int) -> list[Content]:
-        ordered = by_severity(view.state)
+        found = ordered(view.state.warnings.values())
         room = height - 1
-        lines = [counts_line(counts(ordered), width)]
-        shown = ordered[:room] if len(ordered) <= room else ordered[: room - 1]
+        lines = [counts_line(counts(found), width)]
+        shown = found[:room] if len(found) <= room else found[: room - 1]
         lines += [warning_line(warning, width) for warning in shown]
-        if len(shown) < len(ordered):
+        if len(shown) < len(found):
             lines.append(
-                Content.styled(f"and {len(ordered) - len(shown)} more: w", MUTED)
+                Content.styled(f"and {len(found) - len(shown)} more: w", MUTED)
             )
         return lines
