@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from .events import PHASES, PhaseEnded
 from .guard import guarded
@@ -30,7 +30,8 @@ class Own:
         self._timeline: Timeline = process.timeline
         self._timeline.tell_own = self.add
         self._names: Dict[str, str] = {}
-        self._sums: Dict[str, PhaseEnded] = {}
+        self._sums: Dict[str, List[Any]] = {}
+        """Name -> the first one, the seconds and the number of all."""
         self._lock = threading.Lock()
         self._told = time.monotonic()
         self._ending = False
@@ -55,15 +56,12 @@ class Own:
             self._tell(body)
             return
         with self._lock:
-            before = self._sums.get(body.detail)
-            if before is not None:
-                body = replace(
-                    body,
-                    began=before.began,
-                    seconds=before.seconds + body.seconds,
-                    count=before.count + body.count,
-                )
-            self._sums[body.detail] = body
+            known = self._sums.get(body.detail)
+            if known is None:
+                self._sums[body.detail] = [body, body.seconds, body.count]
+            else:
+                known[1] += body.seconds
+                known[2] += body.count
 
     def tick(self, now: float) -> None:
         if now - self._told >= SUM_S:
@@ -74,8 +72,8 @@ class Own:
         self._told = time.monotonic()
         with self._lock:
             sums, self._sums = self._sums, {}
-        for body in sums.values():
-            self._tell(body)
+        for body, seconds, count in sums.values():
+            self._tell(replace(body, seconds=seconds, count=count))
 
     def end(self) -> None:
         """The interpreter ends: nothing waits for a sum any more."""

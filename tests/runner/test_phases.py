@@ -91,7 +91,6 @@ def reading(phase: str, since: float, step: int | None) -> flight.Reading:
         pid=1,
         phase=phase,
         since=since,
-        depth=1,
         step=step,
         detail="rollout",
         error="",
