@@ -10,7 +10,6 @@ interleaved; each rank's record is put together by itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from trainwatch.runner.text import plain
 from trainwatch.runner.triage.records import (
@@ -60,14 +59,14 @@ class _Draft:
 
     __slots__ = ("characters", "failed", "fenced", "kind", "lines", "loose", "seen")
 
-    def __init__(self, kind: str, seen: int) -> None:
+    def __init__(self, kind: str, line: str, seen: int) -> None:
         self.kind = kind
-        self.lines: list[str] = []
-        self.characters = 0
+        self.lines = [line]
+        self.characters = len(line) + 1
         self.seen = seen
         self.loose = 0
         self.fenced = 0
-        self.failed = False
+        self.failed = "ChildFailedError" in line
         """It is torchrun's table of failed ranks."""
 
     def add(self, line: str) -> None:
@@ -133,36 +132,34 @@ class Cutter:
         self._cut = False
         return records + self.settle()
 
-    def _split(self, text: str) -> Iterator[str]:
-        start = 0
+    def _split(self, text: str) -> list[str]:
+        """The lines that `text` completes, without their ends."""
         if self._tail.endswith("\r"):
             # Whether this \r ends a bar or a line shows only now.
             text = self._tail + text
             self._tail = ""
-        for found in _LINE_END.finditer(text):
-            if found.end() == len(text) and text.endswith("\r"):
-                break
-            line = text[start : found.start()]
-            start = found.end()
-            if self._cut:
-                self._cut = False
-                self._tail = ""
-                continue
-            if self._tail:
-                line = self._tail + line
-                self._tail = ""
-            yield line[:MAX_CHARACTERS]
-        rest = text[start:]
+        held = "\r" if text.endswith("\r") else ""
+        lines = _LINE_END.split(text[:-1] if held else text)
+        rest = lines.pop() + held
+        if lines and self._cut:
+            self._cut = False
+            del lines[0]
+        elif lines and self._tail:
+            lines[0] = self._tail + lines[0]
+            self._tail = ""
         if self._cut:
-            return
+            return lines
         room = MAX_CHARACTERS - len(self._tail)
         self._tail += rest[:room]
         if len(rest) > room:
             self._cut = True
-            yield self._tail
+            lines.append(self._tail)
             self._tail = ""
+        return lines
 
     def _take(self, line: str, records: list[Record]) -> None:
+        if len(line) > MAX_CHARACTERS:
+            line = line[:MAX_CHARACTERS]
         if not line.isprintable():
             line = plain(line)
         line = without_bar(line)
@@ -185,9 +182,7 @@ class Cutter:
         if kind == "done":
             records.append(self._record([line], rank))
             return
-        draft = _Draft(kind, self._lines)
-        draft.add(line)
-        self._drafts[rank] = draft
+        self._drafts[rank] = _Draft(kind, line, self._lines)
 
     def _continues(self, draft: _Draft, line: str) -> bool:
         indented = line[:1] in (" ", "\t")
@@ -252,14 +247,7 @@ class Cutter:
     def _record(self, lines: list[str], rank: int | None) -> Record:
         while lines and not lines[-1].strip():
             lines.pop()
-        record = read("\n".join(lines), stream=self._stream)
-        return record if rank is None else _with_rank(record, rank)
-
-
-def _with_rank(record: Record, rank: int) -> Record:
-    fields = dict(vars(record))
-    fields["rank"] = rank
-    return Record(**fields)
+        return read("\n".join(lines), stream=self._stream, rank=rank)
 
 
 def _kind(line: str) -> str:

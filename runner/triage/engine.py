@@ -70,7 +70,6 @@ class Engine:
     def judge(self, record: Record) -> Judgement | None:
         """The judgement, or None for ordinary output."""
         rule = self.rule_for(record)
-        text = shown(record)
         if rule is not None:
             if rule.severity == "not_a_warning":
                 return None
@@ -78,7 +77,7 @@ class Engine:
                 rule.id,
                 rule.severity,
                 rule.kind,
-                text,
+                shown(record),
                 rule.why,
                 rule.do,
                 rule.evidence,
@@ -91,7 +90,7 @@ class Engine:
             "",
             "unclassified",
             "",
-            text,
+            shown(record),
             "No rule knows this warning yet, so it is shown and not called harmless.",
             "Read it once; when you know what it means, mark it.",
         )
@@ -103,13 +102,13 @@ def _standard() -> Engine:
 
 
 def _matches(rule: Rule, record: Record, text: str) -> bool:
+    for name, wanted in rule.where.items():
+        if not wanted.search(str(getattr(record, name))):
+            return False
     if rule.warned and not (is_warning(record) or _may_be_warning(record)):
         return False
     if rule.severity != "serious" and not rule.raised and record.failure:
         return False
-    for name, wanted in rule.where.items():
-        if not wanted.search(str(getattr(record, name))):
-            return False
     for key, wanted in rule.when.items():
         value = record.context.get(key)
         if value is None or not wanted.search(str(value)[:1000]):
@@ -129,7 +128,13 @@ def is_warning(record: Record) -> bool:
         or record.level in LEVELS
         or record.stream in ("warnings", "logging")
         or record.traceback
-        or _SAYS_WARNING.search(record.text[:400])
+        or _says_warning(record.text[:400])
+    )
+
+
+def _says_warning(text: str) -> bool:
+    return ("arn" in text or "WARN" in text or "⚠" in text) and bool(
+        _SAYS_WARNING.search(text)
     )
 
 

@@ -120,6 +120,19 @@ _HEADERS = tuple(
         (r"\[([a-z][\w.]{1,40})\] ", ("logger",)),
     )
 )
+_STARTS = {
+    start: tuple(
+        header for header in _HEADERS if header[0].pattern.startswith(openings)
+    )
+    for start, openings in {
+        "[": (r"\[",),
+        "01/": (r"\d\d[/-]",),
+        "2026": (r"\d{4}",),
+        "a": ("([a-z]",),
+        "A": ("([IWEF]", f"{_LEVEL}", f"(?:{_LEVEL}", "(Warning"),
+    }.items()
+}
+"""The headers by what they begin with: a bracket, a day, a year, a letter."""
 _LETTERS = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL"}
 _WARNED = re.compile(
     r"(?:(?P<file>[^\n:]{1,400}|[A-Za-z]:[^\n:]{1,400}):(?P<line>\d{1,7}): )?"
@@ -210,11 +223,33 @@ def is_warning(line: str) -> bool:
 
 def is_logged(line: str) -> bool:
     """True for a line with a logging prefix."""
-    return any(pattern.match(line) for pattern, _ in _HEADERS)
+    return _opening(line) is not None
+
+
+def _opening(text: str) -> tuple[re.Match[str], tuple[str, ...]] | None:
+    """The header that `text` begins with, and what its groups mean."""
+    for pattern, names in _headers(text):
+        if found := pattern.match(text):
+            return found, names
+    return None
+
+
+def _headers(text: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
+    """Those that `text` can begin with."""
+    first = text[:1]
+    if first == "[":
+        return _STARTS["["]
+    if "a" <= first <= "z":
+        return _STARTS["a"] if ": " in text[:60] else ()
+    if "A" <= first <= "Z":
+        return _STARTS["A"]
+    if not first.isdigit():
+        return ()
+    return _STARTS["01/"] if text[2:3] in ("/", "-") else _STARTS["2026"]
 
 
 def is_frame(line: str) -> bool:
-    """True for `  File "x.py", line 3, in f`."""
+    """True for `  File "x.py", line 3, in f`, and what follows it."""
     return 'File "' in line and bool(_FRAME.match(line))
 
 
@@ -228,6 +263,7 @@ def read(
     file: str = "",
     line: int = 0,
     context: Mapping[str, object] | None = None,
+    rank: int | None = None,
 ) -> Record:
     """
     The record with this text.
@@ -238,19 +274,21 @@ def read(
         stream, logger, level, category, file, line: what is known from where it
             was caught; it wins over what the text's prefixes say.
         context: facts about the run, such as phase, device, model.
+        rank: the rank whose prefix was taken off the text already.
     """
     if len(text) > MAX_CHARACTERS:
         half = MAX_CHARACTERS // 2
         text = text[:half] + text[-half:]
-    if text.count("\n") >= MAX_LINES:
-        lines = text.split("\n")
-        half = MAX_LINES // 2
-        text = "\n".join(lines[:half] + lines[-half:])
     if not text.isprintable():
-        text = "\n".join(plain(part) for part in text.split("\n"))
+        lines = text.split("\n")
+        if len(lines) > MAX_LINES:
+            half = MAX_LINES // 2
+            lines = lines[:half] + lines[-half:]
+        text = "\n".join([plain(part) for part in lines])
     found: dict[str, str] = {}
-    rank, rest = strip_rank(text)
-    traceback = "Traceback (most" in rest or is_frame(rest.partition("\n")[0])
+    named, rest = strip_rank(text)
+    rank = named if rank is None else rank
+    traceback = "Traceback (most" in rest or is_frame(rest)
     if traceback:
         message = _last_exception(rest)
         frames = _FRAME.findall(rest)
@@ -276,7 +314,7 @@ def read(
         stream,
         logger or found.get("logger", ""),
         level or found.get("level", ""),
-        category.rpartition(".")[2] or found.get("category", ""),
+        category.rpartition(".")[2] if category else found.get("category", ""),
         file or found.get("file", ""),
         line or int(found.get("line") or 0),
         context or {},
@@ -290,13 +328,10 @@ def _strip_headers(
     rest: str, found: dict[str, str], rank: int | None
 ) -> tuple[str, int | None]:
     for _ in range(4):
-        here, rest = strip_rank(rest)
-        rank = here if rank is None else rank
-        if not rest or not (rest[0] in "[0123456789" or rest[0].isalpha()):
-            break
-        opened = next(
-            ((m, names) for p, names in _HEADERS if (m := p.match(rest))), None
-        )
+        if rest[:1] in ("[", ""):
+            here, rest = strip_rank(rest)
+            rank = here if rank is None else rank
+        opened = _opening(rest)
         if opened is None:
             break
         match, names = opened
