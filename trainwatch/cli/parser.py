@@ -127,6 +127,15 @@ def build() -> argparse.ArgumentParser:
         "--items", action="store_true", help="one JSON item a line, in and out"
     )
     triage.set_defaults(command=_lazy("warnings", "triage"))
+
+    doctor = add.add_parser(
+        "doctor", help="versions that do not fit together, and this machine"
+    )
+    doctor.add_argument(
+        "--python", metavar="PATH", help="the Python to look at; else `python`"
+    )
+    _takes_json(doctor)
+    doctor.set_defaults(command=_lazy("doctor", "doctor"))
     return parser
 
 
