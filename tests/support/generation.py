@@ -13,7 +13,7 @@ from support.runs import Trainwatch
 
 SCRIPT = sequences.__file__
 AGREE_S = 0.005
-LIMIT_S = 400
+LIMIT_S = 900
 
 
 def check(trainwatch: Trainwatch, *model: str) -> None:
