@@ -23,7 +23,9 @@ LEVELS = ("WARNING", "ERROR", "CRITICAL", "FATAL")
 QUIET_LEVELS = ("INFO", "DEBUG", "NOTICE")
 MAX_TEXT = 2000
 
-_SAYS_WARNING = re.compile(r"(?:^|\s)(?:[Ww]arning|WARNING|WARN)\b ?[:!-]|⚠")
+_SAYS_WARNING = re.compile(
+    r"(?:^|\s)(?:[Ww]arning|WARNING|WARN)\b ?[:!-]|⚠|\bNCCL WARN\b"
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def is_warning(record: Record) -> bool:
         record.category
         or record.level in LEVELS
         or record.stream in ("warnings", "logging")
-        or record.traceback
+        or record.failure
         or _says_warning(record.text[:400])
     )
 
@@ -139,8 +141,10 @@ def _says_warning(text: str) -> bool:
 
 
 def _may_be_warning(record: Record) -> bool:
-    """A library's line that does not show its level, as transformers 5 prints."""
-    return bool(record.logger) and not record.level
+    """A library's line that does not show its level: transformers 5, TRL."""
+    return not record.level and (
+        bool(record.logger) or record.text.startswith("[RANK ")
+    )
 
 
 def shown(record: Record) -> str:

@@ -149,9 +149,9 @@ _EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w{0,80}\.){0,8}"
     r"(?:[A-Z]\w{0,80}(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Warning|Iteration)"
     r"|Exception|Error)(?::(?= |$)|$)"
-    r"|(?:[A-Za-z_]\w{0,80}\.){1,8}[A-Z]\w{0,80}(?:NotFound|Mismatch|Unavailable"
-    r"|Refused|Denied|Aborted|Redirects|Exceeded|Expired|Killed|Failed|Enabled): "
+    r"|(?:[a-z_]\w{0,80}\.){1,8}[A-Z]\w{0,80}[a-z]\w{0,80}: (?=\S)"
 )
+"""A name that ends as the names of exceptions do, or `package.module.Name: text`."""
 _SPACES = re.compile(r"\s+")
 _MODULE = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){1,8}(?=[A-Z])")
 
