@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from trainwatch.runner.triage import rules
+from trainwatch.runner import text
+from trainwatch.runner.triage import cutter, engine, records, rules
 from trainwatch.runner.triage.engine import Engine
 from trainwatch.runner.triage.evidence import KINDS_OF_EVIDENCE
 from trainwatch.runner.triage.records import read
+
+if sys.version_info >= (3, 11):
+    from re import _parser
+else:
+    import sre_parse as _parser
 
 STANDARD = rules.standard()
 ENGINE = Engine(STANDARD)
@@ -135,3 +145,33 @@ def test_unreadable_file_is_named(tmp_path: Path, content: bytes | None) -> None
 )
 def test_bounded_pattern_is_taken(source: str) -> None:
     assert rules.pattern(source).pattern == source
+
+
+def _repeats(parsed: Iterable[Any], inside: bool) -> Iterator[str]:
+    """Repetitions without a limit that stand within a repetition."""
+    for kind, value in parsed:
+        if str(kind) in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+            _, most, body = value
+            many = most > 1
+            if inside and most >= 1 << 16:
+                yield f"{kind} of {body}"
+            yield from _repeats(body, inside or many)
+        elif str(kind) == "SUBPATTERN":
+            yield from _repeats(value[-1], inside)
+        elif str(kind) == "BRANCH":
+            for branch in value[1]:
+                yield from _repeats(branch, inside)
+
+
+@pytest.mark.parametrize("module", [text, cutter, engine, records], ids=str)
+def test_no_repetition_without_limit_within_another(module: Any) -> None:
+    patterns = [
+        found
+        for value in vars(module).values()
+        for found in (value if isinstance(value, tuple) else (value,))
+    ]
+    patterns = [one[0] if isinstance(one, tuple) and one else one for one in patterns]
+    patterns = [one for one in patterns if isinstance(one, re.Pattern)]
+    assert patterns
+    for one in patterns:
+        assert not list(_repeats(_parser.parse(one.pattern), False)), one.pattern
