@@ -497,7 +497,8 @@ class Supervisor:
             self.book.from_console(text, time.time(), "end", None)
         self._tell_unarmed()
         now = time.time()
-        for told in (*self.book.flush(now), *self.book.rejudge(self.state, now)):
+        rejudge = functools.partial(self.book.rejudge, self.state, now)
+        for told in (*rejudge(), *self.book.flush(now), *rejudge()):
             self.emit(told)
         for checkpoint in self.checkpoints.changed(time.monotonic(), everything=True):
             self.emit(checkpoint)

@@ -41,16 +41,6 @@ MAX_TEXTS = 8
 """Different records of a family whose text is kept for its evidence."""
 METRICS = "metrics"
 """The source of our own findings."""
-PRINTED_METRICS = frozenset(
-    (
-        "numeric.loss-not-finite",
-        "numeric.loss-zero",
-        "numeric.loss-zero-nan-gradient",
-        "numeric.gradient-not-finite",
-    )
-)
-"""Rules for a printed line of metrics, which our findings see as numbers."""
-
 Told = ev.WarningTriaged | ev.FindingRaised | ev.FindingCleared
 
 
@@ -387,8 +377,8 @@ class Book:
         if judgement is None:
             return
         logged = self._judged is not None and bool(self._judged.metrics)
-        if logged and judgement.rule in PRINTED_METRICS:
-            return
+        if logged and is_printed_metrics(record.message):
+            return  # Our findings see the same as numbers.
         family = self._count(
             record,
             judgement,
@@ -511,6 +501,16 @@ class Book:
             good_run="" if known is None else known.run,
             logger=family.logger,
         )
+
+
+def is_printed_metrics(message: str) -> bool:
+    """True for a line of metrics as transformers' Trainer prints it."""
+    said = message.strip()
+    return (
+        said.startswith("{'")
+        and said.endswith("}")
+        and ("'loss': " in said or "'grad_norm': " in said)
+    )
 
 
 def _origin(record: Record) -> str:
