@@ -561,6 +561,10 @@ def _probe_counted(state: RunState, event: ev.Event, body: ev.ProbeCounted) -> R
 def _warning(state: RunState, event: ev.Event, body: ev.WarningTriaged) -> RunState:
     if body.severity == "not_a_warning":
         return state
+    before = state.warnings.get(body.key)
+    changed = before.changed if before else None
+    if before and before.severity != body.severity:
+        changed = event.time
     warning = TriagedWarning(
         key=body.key,
         rule=body.rule,
@@ -584,6 +588,7 @@ def _warning(state: RunState, event: ev.Event, body: ev.WarningTriaged) -> RunSt
         new=body.new,
         good_run=body.good_run,
         logger=body.logger,
+        changed=changed,
     )
     return replace(state, warnings=_put(state.warnings, body.key, warning))
 

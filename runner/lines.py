@@ -99,11 +99,22 @@ def _generated(body: ev.GenerationEnded, state: RunState, event: ev.Event) -> st
 
 
 def _warning(body: ev.WarningTriaged, state: RunState, event: ev.Event) -> str | None:
-    if body.count > 1 or body.severity == "not_a_warning":
-        return None
+    if body.severity == "not_a_warning" or body.source == "metrics":
+        return None  # What the metrics show is told as a finding.
     first = body.text.strip().splitlines()[0] if body.text.strip() else body.rule
+    known = state.warnings.get(body.key)
+    if known is not None and known.changed == event.time:
+        return f"warning, now {body.severity}: {first} ({body.evidence})"
+    if body.count > 1:
+        return None
     why = f" ({body.why})" if body.why and body.severity != "harmless" else ""
-    return f"warning, {body.severity}: {first}{why}"
+    new = "new, " if body.new else ""
+    return f"warning, {new}{body.severity}: {first}{why}"
+
+
+def _finding(body: ev.FindingRaised, state: RunState, event: ev.Event) -> str:
+    shown = f" ({'; '.join(body.evidence)})" if body.evidence else ""
+    return f"finding, {body.severity}: {body.summary}{shown}"
 
 
 def _model(body: ev.ModelDescribed, state: RunState, event: ev.Event) -> str:
@@ -151,8 +162,8 @@ _LINES: dict[type[Any], Callable[[Any, RunState, ev.Event], str | None]] = {
     ev.WarningTriaged: _warning,
     ev.ExceptionRaised: lambda b, *_: f"{b.kind} in {b.phase or '?'}: {b.message}",
     ev.CheckpointSeen: _seen,
-    ev.FindingRaised: lambda b, *_: f"finding, {b.severity}: {b.summary}",
-    ev.FindingCleared: lambda b, *_: f"finding over: {b.rule}",
+    ev.FindingRaised: _finding,
+    ev.FindingCleared: lambda b, *_: f"finding over: {b.rule} ({b.reason})",
     ev.CommandAsked: lambda b, *_: f"{b.command} asked {b.detail}".rstrip(),
     ev.CommandProgressed: lambda b, *_: f"… {b.detail}",
     ev.CommandFinished: lambda b, *_: f"{b.command} {b.outcome}: {b.detail}",

@@ -266,6 +266,8 @@ class TriagedWarning:
     logger: str = ""
     known: bool = False
     """The user marked it as known."""
+    changed: float | None = None
+    """When its severity last changed."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,8 @@ from trainwatch.probes import events as ev
 from trainwatch.runner import memo
 from trainwatch.runner.document import process_document
 from trainwatch.runner.durations import RECENT, SERIES_POINTS, usual
-from trainwatch.runner.fold import LOGS, fold_all
+from trainwatch.runner.fold import LOGS, fold, fold_all
+from trainwatch.runner.lines import describe
 from trainwatch.runner.state import EMPTY, RunState
 from trainwatch.runner.verdict import judge
 
@@ -158,6 +160,26 @@ def test_the_newest_count_of_a_warning_wins() -> None:
     noise = ev.WarningTriaged(key="n", severity="not_a_warning", text="Loading")
     state = run(*BEGIN, one, many, noise)
     assert [(w.key, w.count) for w in state.warnings.values()] == [("k", 40)]
+
+
+def test_a_change_of_severity_is_dated_and_said() -> None:
+    said = ev.WarningTriaged(key="k", severity="attention", text="t", why="w")
+    more = replace(said, count=9)
+    worse = replace(said, count=9, severity="serious", evidence="grad_norm is 0")
+    state = run(*BEGIN)
+    lines = []
+    for seconds, body in enumerate((said, more, worse, replace(worse, count=10))):
+        event = ev.of(body, time=5000.0 + seconds, pid=7)
+        state = fold(state, event)
+        line = describe(event, state)
+        lines.append(line and line.partition(" ")[2])
+    assert lines == [
+        "warning, attention: t (w)",
+        None,
+        "warning, now serious: t (grad_norm is 0)",
+        None,
+    ]
+    assert state.warnings["k"].changed == 5002.0
 
 
 def test_peak_memory_knows_its_phase() -> None:
