@@ -100,6 +100,21 @@ _HEADERS = tuple(
             r"([a-z][\w.-]{1,40}): (error|fatal|warning): ",
             ("logger", "level"),
         ),
+        # [NeMo W 2024-05-01 10:00:00 nemo_logging:349] text
+        (
+            r"\[[A-Z]\w{1,20} ([IWEF]) [^\]]{1,60} (\w{1,60}):(\d{1,6})\] ?",
+            ("level", "file", "line"),
+        ),
+        # [WARNING:swift] text
+        (
+            rf"\[{_LEVEL}:([\w.-]{{1,60}})\] ?",
+            ("level", "logger"),
+        ),
+        # (RayTrainWorker pid=123, ip=10.0.0.1) text
+        (
+            r"\((raylet|(?:[\w ]{1,60} )?pid=\d{1,9}[^)]{0,60})\) ",
+            ("logger",),
+        ),
         # WARNING[XFORMERS]: text
         (
             rf"{_LEVEL}\[(\w{{1,40}})\]: ",
@@ -126,6 +141,7 @@ _STARTS = {
     )
     for start, openings in {
         "[": (r"\[",),
+        "(": (r"\(",),
         "01/": (r"\d\d[/-]",),
         "2026": (r"\d{4}",),
         "a": ("([a-z]",),
@@ -150,6 +166,7 @@ _EXCEPTION = re.compile(
     r"(?:[A-Z]\w{0,80}(?:Error|Exception|Interrupt|Exit|Failure|Timeout|Warning|Iteration)"
     r"|Exception|Error)(?::(?= |$)|$)"
     r"|(?:[a-z_]\w{0,80}\.){1,8}[A-Z]\w{0,80}[a-z]\w{0,80}: (?=\S)"
+    r"|(?:[a-z_]\w{0,80}\.){1,8}[a-z]{0,20}(?:error|timeout): (?![-+\d. ])"
 )
 """A name that ends as the names of exceptions do, or `package.module.Name: text`."""
 _SPACES = re.compile(r"\s+")
@@ -237,8 +254,8 @@ def _opening(text: str) -> tuple[re.Match[str], tuple[str, ...]] | None:
 def _headers(text: str) -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
     """Those that `text` can begin with."""
     first = text[:1]
-    if first == "[":
-        return _STARTS["["]
+    if first in ("[", "("):
+        return _STARTS[first]
     if "a" <= first <= "z":
         return _STARTS["a"] if ": " in text[:60] else ()
     if "A" <= first <= "Z":
