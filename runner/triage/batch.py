@@ -10,8 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from trainwatch.runner.state import EMPTY
 from trainwatch.runner.triage.cutter import Cutter
 from trainwatch.runner.triage.engine import Engine, Judgement, fold_key
+from trainwatch.runner.triage.evidence import Seen, rejudge
+from trainwatch.runner.triage.own import Mark, marked
+from trainwatch.runner.triage.own_engine import OwnJudgement
 from trainwatch.runner.triage.records import Record, read
 from trainwatch.runner.triage.rules import SEVERITIES
 
@@ -32,12 +36,17 @@ class Item:
     count: int = 1
     ranks: tuple[int, ...] = ()
     origin: str = ""
+    was: str = ""
+    """The severity by our rules, where the user's say otherwise."""
+    by: str = ""
+    """`yours` where the user's file decided."""
 
 
 def triage_text(
     text: str | Iterable[str],
     engine: Engine | None = None,
     context: Mapping[str, object] | None = None,
+    marks: Mapping[str, Mark] | None = None,
 ) -> list[Item]:
     """
     The warnings of a log, folded, worst first, then by first appearance.
@@ -46,6 +55,7 @@ def triage_text(
         text: the log, or its pieces, cut anywhere.
         engine: the rules; the standard ones by default.
         context: facts about the run, for rules that ask for them.
+        marks: what the user thinks of families.
     """
     engine = engine or Engine.standard()
     found: dict[str, Item] = {}
@@ -56,7 +66,29 @@ def triage_text(
             _add(found, engine, record, context)
     for record in cutter.flush():
         _add(found, engine, record, context)
-    return sorted(found.values(), key=lambda item: SEVERITIES.index(item.severity))
+    items = (_as_marked(item, (marks or {}).get(item.key)) for item in found.values())
+    return sorted(items, key=lambda item: SEVERITIES.index(item.severity))
+
+
+def _as_marked(item: Item, mark: Mark | None) -> Item:
+    severity, _ = marked(mark, item.severity)
+    if severity == item.severity:
+        return item
+    return replace(item, severity=severity, was=item.severity, by="yours")
+
+
+def _judge(engine: Engine, record: Record) -> Judgement | None:
+    """The judgement, with what the text itself shows as evidence."""
+    judgement = engine.judge(record)
+    if judgement is None or not judgement.judged_by:
+        return judgement
+    seen = Seen((record.text,), judgement.severity)
+    shown = rejudge(judgement.judged_by, EMPTY, seen)
+    if shown is None or shown.severity == judgement.severity:
+        return judgement
+    return replace(
+        judgement, severity=shown.severity, why=f"{judgement.why} Here: {shown.shown}."
+    )
 
 
 def _add(
@@ -67,7 +99,7 @@ def _add(
 ) -> None:
     if context:
         record = replace(record, context=context)
-    judgement = engine.judge(record)
+    judgement = _judge(engine, record)
     if judgement is None:
         return
     key = fold_key(judgement, record)
@@ -90,6 +122,8 @@ def _add(
                 (),
                 origin,
             )
+            if isinstance(judgement, OwnJudgement):
+                item = replace(item, was=judgement.was, by="yours")
     ranks = item.ranks
     if record.rank is not None and record.rank not in ranks:
         ranks = tuple(sorted({*ranks, record.rank}))
@@ -131,7 +165,7 @@ def triage_item(
         "logger": str(item.get("logger") or ""),
         "context": context if isinstance(context, Mapping) else {},
     }
-    whole = engine.judge(read(text, **known))
+    whole = _judge(engine, read(text, **known))
     judgements = [whole] if whole is not None and whole.rule else []
     cutter = Cutter(known["stream"])
     for record in (*cutter.feed(text), *cutter.flush()):
@@ -140,7 +174,7 @@ def triage_item(
             context=known["context"],
             logger=record.logger or known["logger"],
         )
-        judgement = engine.judge(record)
+        judgement = _judge(engine, record)
         if judgement is not None:
             judgements.append(judgement)
     known_ones = [j for j in judgements if j.severity != "unclassified"]

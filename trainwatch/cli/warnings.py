@@ -16,7 +16,9 @@ from trainwatch.runner.home import find_run
 from trainwatch.runner.review import counts, export, facts, news, notes, ordered
 from trainwatch.runner.state import RunState
 from trainwatch.runner.text import plain
+from trainwatch.runner.triage import own
 from trainwatch.runner.triage.batch import triage_item, triage_text
+from trainwatch.runner.triage.own_engine import engine
 from trainwatch.runner.view import look
 
 PIECE = 256 * 1024
@@ -87,13 +89,17 @@ def _complain(problems: Sequence[str]) -> None:
 
 
 def triage(options: argparse.Namespace) -> int:
+    mine = own.read(own.own_file())
+    rules = engine(mine)
+    _complain(mine.said(own.own_file()))
     if options.items:
         text = "".join(_pieces(options.file))
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
-                print(json.dumps(triage_item(_item(line, number))))
+                print(json.dumps(triage_item(_item(line, number), rules)))
         return 0
-    items = [vars(item) for item in triage_text(_pieces(options.file))]
+    pieces = _pieces(options.file)
+    items = [vars(item) for item in triage_text(pieces, rules, marks=mine.marks)]
     found = {severity: 0 for severity in GLYPHS}
     for item in items:
         found[item["severity"]] = found.get(item["severity"], 0) + 1
@@ -134,7 +140,10 @@ def _print(items: list[dict[str, Any]], found: dict[str, int], where: str) -> No
     print(_counts(found))
     for item in items:
         lines = item["text"].strip().splitlines() or [item["rule"]]
-        print(f"\n{GLYPHS.get(item['severity'], '?')} {item['severity']}  {lines[0]}")
+        was = f" (was {item['was']})" if item["was"] else ""
+        note = f"  (yours{was})" if item["by"] == "yours" else ""
+        glyph = GLYPHS.get(item["severity"], "?")
+        print(f"\n{glyph} {item['severity']}{note}  {lines[0]}")
         for line in lines[1:6]:
             print(f"    {line}")
         if len(lines) > 6:

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from trainwatch.runner.triage.batch import triage_item, triage_text
+from trainwatch.runner.triage.own import parse_own
+from trainwatch.runner.triage.own_engine import engine
 from trainwatch.runner.triage.rules import SEVERITIES
 
 CORPUS = [
@@ -92,3 +94,31 @@ def test_many_different_warnings_are_bounded() -> None:
     assert len(items) <= 2001
     assert sum(item.count for item in items) == 5000
     assert Counter(item.severity for item in items) == {"unclassified": len(items)}
+
+
+HEAD_ONLY = (
+    "BertForSequenceClassification LOAD REPORT from: x\nKey | Status |\n----+----+-\n"
+    "bert.encoder.pooler.weight | UNEXPECTED |\nclassifier.weight | MISSING |\n\n"
+    "Notes:\n- MISSING:\tthose params were newly initialized\n"
+)
+
+
+def test_the_keys_of_a_report_decide_without_a_run() -> None:
+    lost = HEAD_ONLY.replace("classifier.weight", "bert.encoder.layer.{0...3}.x.weight")
+    assert triage_item({"text": HEAD_ONLY})["label"] == "attention"
+    judged = triage_item({"text": lost})
+    assert judged["label"] == "serious"
+
+
+def test_a_users_marks_and_rules_hold_for_any_log() -> None:
+    log = "Killed\nWARNING: tokenization mismatch: 1 vs. 165. (ignored)\n"
+    mine = parse_own(
+        "[[rule]]\nid = 'mine.killed'\nseverity = 'harmless'\nneeds = ['Killed']\n"
+        "match = 'Killed'\nwhy = 'Me.'\n"
+        "[[mark]]\nfamily = 'data.masked-rows'\nseverity = 'cleanup'\n"
+    )
+    found = triage_text(log, engine(mine), marks=mine.marks)
+    assert [(i.severity, i.was, i.by) for i in found] == [
+        ("cleanup", "attention", "yours"),
+        ("harmless", "serious", "yours"),
+    ]
