@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from support.stack import SKIPS_ALL, installed
 from trainwatch.probes import flight
 
 pytest.importorskip("accelerate")
@@ -38,9 +39,11 @@ SCRIPT = """
 
 
 def test_skipped_batches_are_a_phase(run: Any, collector: Any) -> None:
+    most = 12 if installed("accelerate") >= SKIPS_ALL else 11
     script = textwrap.dedent(SCRIPT) + textwrap.dedent(
-        """
-        print(seen(Stream(), 9), seen(Table(), 9), seen(Stream(), 0), seen(Table(), 12))
+        f"""
+        print(seen(Stream(), 9), seen(Table(), 9), seen(Stream(), 0))
+        print(seen(Table(), {most}))
         next_ = torch.utils.data.dataloader._BaseDataLoaderIter.__next__
         print(next_.__qualname__)
         """
@@ -106,7 +109,7 @@ def test_a_resumed_trainer(run: Any) -> None:
     pytest.importorskip("transformers")
     done = run(
         """
-        import time
+        import os, time
         import torch
         from torch.utils.data import IterableDataset
         from transformers import LlamaConfig, LlamaForCausalLM
@@ -129,6 +132,8 @@ def test_a_resumed_trainer(run: Any) -> None:
             )
             return Trainer(LlamaForCausalLM(config), args, train_dataset=Rows())
         trainer(4).train()
+        # transformers 4.46 cannot read it under a torch from 2.6 on.
+        os.remove("out/checkpoint-4/rng_state.pth")
         trainer(6).train(resume_from_checkpoint="out/checkpoint-4")
         """
     ).check()

@@ -59,6 +59,14 @@ TENSORS_TOLD = (5, 23)
 only shards have one, in 5.0 nothing can be counted along it; none between 5.0 and
 5.23 was read."""
 
+RESUMES = (4, 57)
+"""Its Trainer reads its own checkpoints under torch 2.6 and later, whose `torch.load`
+refuses numpy's random state by default. 4.46 does not; none between was read."""
+
+SKIPS_ALL = (1, 11)
+"""The loaders of accelerate can skip all that there is. Those of 1.1 fail on a loader
+that gives nothing; none between was read."""
+
 
 def installed(package: str) -> tuple[int, int]:
     """Major and minor number of the version in this environment."""
