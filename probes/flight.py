@@ -2,15 +2,17 @@
 The flight record: what a process is doing, in a small file that outlives it.
 
 The training process writes it through a memory map on every phase change, which
-costs less than a microsecond and no system call; anyone may read the file, also
+takes one store of eight bytes and no system call; anyone may read the file, also
 while the process is blocked in C and after SIGKILL. Times are the monotonic
 clock.
 
-Layout, little-endian, 4096 bytes: a header, the counters and the detail of one
-phase change, memory, the last error, and a ring of phase changes. An entry of the
-ring stands between two copies of its sequence number, so a reader knows one that
-is half written; the newest whole entry is the current phase. Counters and detail
-carry the number of the entry they belong to, so a change need not clear them.
+Layout, 4096 bytes, in the machine's own byte order: a header, the step, the
+counters and the detail of one phase change, memory, the last error, and a ring of
+phase changes. A change is one number: nanoseconds since the record was made, a bit
+that says whether an outer phase runs again, and the phase. Eight bytes are stored at
+once, so a reader never sees half a change, and the largest number is the newest.
+Counters and detail carry the change they belong to, so the next one need not clear
+them.
 """
 
 from __future__ import annotations
@@ -20,34 +22,37 @@ import os
 import struct
 import time
 from dataclasses import dataclass
-from functools import partial
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from .events import PHASES
 
 MAGIC = b"TWFLIGHT"
-LAYOUT = 3
+LAYOUT = 4
 SIZE = 4096
 
-_HEADER = struct.Struct("<8sHxxIdd")
-"""magic, layout, pid, wall clock and monotonic clock at creation"""
-_COUNTERS = struct.Struct("<Qqqqq")
-"""sequence of the entry they belong to, tokens, bytes, rows, total"""
-_COUNTERS_AT = 80
+_HEADER = struct.Struct("=8sHxxIdQ")
+"""magic, layout, pid, wall clock and monotonic nanoseconds at creation"""
+_STEP = struct.Struct("=qq")
+"""steps done, micro-steps of this step"""
+_STEP_AT = 40
+_COUNTERS = struct.Struct("=Qdqqqq")
+"""the change they belong to, since when it is shown, tokens, bytes, rows, total"""
+_COUNTERS_AT = 64
 _DETAIL_AT, _DETAIL_SIZE = 128, 128
-_MEMORY = struct.Struct("<dqqqq")
+_MEMORY = struct.Struct("=dqqqq")
 """when, allocated, reserved, peak, rss"""
 _MEMORY_AT = 256
 _ERROR_AT, _ERROR_SIZE = 320, 256
-_BEAT = struct.Struct("<d")
+_BEAT = struct.Struct("=d")
 _BEAT_AT = 576
-_COUNTER = struct.Struct("<q")
-_ENTRY = struct.Struct("<QdiiBxxxI")
-"""sequence, since, step, micro-step, phase, the low half of the sequence"""
-LOW = 0xFFFFFFFF
-ENTRY = _ENTRY.size
-RING_AT = 640
-RING = (SIZE - RING_AT) // ENTRY
+_COUNTER = struct.Struct("=q")
+RING = 256
+_RING_AT = SIZE - 8 * RING
+SHIFT = 8
+AGAIN = 128
+"""This bit of a change: an outer phase runs again, it is not a new one."""
+PHASE = 127
+"""These bits of a change: the phase's number."""
 
 NUMBER = {name: number for number, name in enumerate(PHASES)}
 _UNKNOWN = -1
@@ -78,22 +83,50 @@ class Reading:
     wall_minus_mono: float
 
 
-class FlightRecord:
+class Changes:
+    """
+    The ring of phase changes: who adds one counts `at` up and stores
+    `clock() - zero << SHIFT | phase number` at `ring[at % RING]`.
+
+    Args:
+        ring: room for RING numbers of eight bytes.
+        clock: monotonic nanoseconds.
+    """
+
+    __slots__ = ("at", "clock", "ring", "zero")
+
+    def __init__(
+        self, ring: memoryview, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self.ring = ring
+        self.clock = clock
+        self.at = 0
+        """The number of the newest change."""
+        self.zero = clock() - 1
+        """No change is 0."""
+
+    def add(self, number: int) -> None:
+        """Phase `number` runs from now on."""
+        self.at = at = self.at + 1
+        self.ring[at % RING] = self.clock() - self.zero << SHIFT | number
+
+
+class FlightRecord(Changes):
     """
     The writing side. One per process; the training thread writes phases, the
     connection's thread memory and beats.
 
-    `pack(offset, sequence, since, step, micro-step, phase number, sequence & LOW)`
-    writes one entry, for a caller that has no microsecond to spare; it counts
-    `sequence` up itself and takes `RING_AT + sequence % RING * ENTRY`.
+    Args:
+        path: the file.
+        clock: monotonic nanoseconds.
 
     Raises:
         OSError: the file cannot be created or mapped.
     """
 
-    __slots__ = ("_detail", "_map", "_owner", "pack", "path", "sequence")
+    __slots__ = ("_belongs", "_detail", "_map", "path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.path = path
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -103,64 +136,52 @@ class FlightRecord:
             self._map = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)
-        self.pack = partial(_ENTRY.pack_into, self._map)
-        self.sequence = 0
-        self._owner = 0
-        """The entry that the counters and the detail belong to."""
+        super().__init__(memoryview(self._map)[_RING_AT:].cast("Q"), clock)
+        self._belongs = 0
+        """The change that the counters and the detail belong to."""
         self._detail = b""
         self.phase("start")
+        self.step()
         _HEADER.pack_into(
-            self._map, 0, MAGIC, LAYOUT, os.getpid(), time.time(), time.monotonic()
+            self._map, 0, MAGIC, LAYOUT, os.getpid(), time.time(), self.zero
         )
 
-    def phase(
-        self,
-        name: str,
-        since: Optional[float] = None,
-        step: int = _UNKNOWN,
-        micro_step: int = _UNKNOWN,
-    ) -> None:
-        """
-        Record that `name` is the current phase since `since` (monotonic), without
-        counters and detail.
-        """
-        if since is None:
-            since = time.monotonic()
-        self.sequence = sequence = self.sequence + 1
-        self.pack(
-            RING_AT + sequence % RING * ENTRY,
-            sequence,
-            since,
-            step,
-            micro_step,
-            NUMBER[name],
-            sequence & LOW,
-        )
+    def phase(self, name: str) -> None:
+        """`name` is the current phase from now on."""
+        self.add(NUMBER[name])
+
+    def step(self, steps: int = _UNKNOWN, micro_steps: int = _UNKNOWN) -> None:
+        """`steps` are done, and `micro_steps` of the next one."""
+        _STEP.pack_into(self._map, _STEP_AT, steps, micro_steps)
 
     def describe(
         self,
         detail: bytes = b"",
         *,
+        since: float = 0.0,
         tokens: int = _UNKNOWN,
         nbytes: int = _UNKNOWN,
         rows: int = _UNKNOWN,
         total: int = _UNKNOWN,
     ) -> None:
-        """Detail and counters of the current phase."""
+        """
+        Detail and counters of the current phase, and since when it runs, where
+        that is before it was recorded.
+        """
         if detail != self._detail:
             self._detail = detail
             self._map[_DETAIL_AT : _DETAIL_AT + _DETAIL_SIZE] = detail[
                 :_DETAIL_SIZE
             ].ljust(_DETAIL_SIZE, b"\0")
-        self._owner = self.sequence
+        self._belongs = change = self.ring[self.at % RING]
         _COUNTERS.pack_into(
-            self._map, _COUNTERS_AT, self.sequence, tokens, nbytes, rows, total
+            self._map, _COUNTERS_AT, change, since, tokens, nbytes, rows, total
         )
 
     def _count(self, position: int, count: int) -> None:
-        if self._owner != self.sequence:
+        if self._belongs != self.ring[self.at % RING]:
             self.describe()
-        _COUNTER.pack_into(self._map, _COUNTERS_AT + 8 + 8 * position, count)
+        _COUNTER.pack_into(self._map, _COUNTERS_AT + 16 + 8 * position, count)
 
     def tokens(self, count: int) -> None:
         """Progress inside the current phase: tokens so far."""
@@ -199,11 +220,8 @@ class FlightRecord:
         self._map[_ERROR_AT : _ERROR_AT + _ERROR_SIZE] = data.ljust(_ERROR_SIZE, b"\0")
 
     def close(self) -> None:
+        self.ring.release()
         self._map.close()
-
-
-Entry = Tuple[int, float, int, int, int]
-"""sequence, since, step, micro-step, phase number"""
 
 
 def read(data: bytes) -> Optional[Reading]:
@@ -213,15 +231,18 @@ def read(data: bytes) -> Optional[Reading]:
     """
     if len(data) < SIZE:
         return None
-    magic, layout, pid, wall, mono = _HEADER.unpack_from(data, 0)
+    magic, layout, pid, wall, zero = _HEADER.unpack_from(data, 0)
     if magic != MAGIC or layout != LAYOUT:
         return None
-    entries = _entries(data)
-    if not entries:
+    changes = _changes(data)
+    if not changes:
         return None
-    sequence, since, step, micro, number = entries[-1]
-    owner, tokens, nbytes, rows, total = _COUNTERS.unpack_from(data, _COUNTERS_AT)
-    described = owner == sequence
+    newest = changes[-1]
+    step, micro = _STEP.unpack_from(data, _STEP_AT)
+    change, since, tokens, nbytes, rows, total = _COUNTERS.unpack_from(
+        data, _COUNTERS_AT
+    )
+    described = change == newest
     if not described:
         tokens = nbytes = rows = total = _UNKNOWN
     when, allocated, reserved, peak, rss = _MEMORY.unpack_from(data, _MEMORY_AT)
@@ -229,8 +250,8 @@ def read(data: bytes) -> Optional[Reading]:
     detail = data[_DETAIL_AT : _DETAIL_AT + _DETAIL_SIZE] if described else b""
     return Reading(
         pid=pid,
-        phase=PHASES[number],
-        since=since,
+        phase=_name(newest),
+        since=since if described and since else _when(newest, zero),
         step=_known(step),
         micro_step=_known(micro),
         tokens=_known(tokens),
@@ -245,27 +266,32 @@ def read(data: bytes) -> Optional[Reading]:
         peak=_known(peak) if when else None,
         rss=_known(rss) if when else None,
         error=_string(data[_ERROR_AT : _ERROR_AT + _ERROR_SIZE]),
-        wall_minus_mono=wall - mono,
+        wall_minus_mono=wall - zero / 1e9,
     )
 
 
-def history(data: bytes) -> List[Tuple[str, int, float]]:
-    """The last phase changes, oldest first, as (phase, step, monotonic time)."""
+def history(data: bytes) -> List[Tuple[str, float]]:
+    """The last phase changes, oldest first, as (phase, monotonic time)."""
     if len(data) < SIZE:
         return []
-    return [
-        (PHASES[number], step, since) for _, since, step, _, number in _entries(data)
-    ]
+    zero = _HEADER.unpack_from(data, 0)[-1]
+    return [(_name(change), _when(change, zero)) for change in _changes(data)]
 
 
-def _entries(data: bytes) -> List[Entry]:
-    """The whole entries of the ring, oldest first."""
-    whole: List[Entry] = []
-    for offset in range(RING_AT, RING_AT + RING * ENTRY, ENTRY):
-        *entry, low = _ENTRY.unpack_from(data, offset)
-        if entry[0] and entry[0] & LOW == low and entry[4] < len(PHASES):
-            whole.append((entry[0], entry[1], entry[2], entry[3], entry[4]))
-    return sorted(whole)
+def _changes(data: bytes) -> List[int]:
+    """The changes of the ring, oldest first."""
+    return sorted(filter(None, struct.unpack_from("=%dQ" % RING, data, _RING_AT)))
+
+
+def _name(change: int) -> str:
+    """Numbers without a phase are those of the user's own names."""
+    number = change & PHASE
+    return PHASES[number] if number < len(PHASES) else "custom"
+
+
+def _when(change: int, zero: int) -> float:
+    """Monotonic seconds."""
+    return ((change >> SHIFT) + zero) / 1e9
 
 
 def _known(value: int) -> Optional[int]:

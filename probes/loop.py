@@ -19,10 +19,10 @@ from typing import Any, Callable, Dict, List, Optional, Set
 
 from . import ledger, model, rescue
 from .bars import Bars
-from .calls import NONE, give_up, phase_call, wrap_phase
+from .calls import NONE, Inner, give_up, phase_call, wrap_phase
 from .commands import Request, Requests
 from .events import LengthGuessed, TrainingBegan, TrainingEnded
-from .flight import NUMBER
+from .flight import AGAIN, NUMBER, RING, SHIFT
 from .guard import around, guarded
 from .process import Process
 from .references import References
@@ -58,7 +58,7 @@ class Loop:
         self.process = process
         self.timeline = timeline
         self.torch = torch
-        self.is_compiling: Callable[[], bool] = torch.compiler.is_compiling
+        self.is_compiling: Callable[[], bool] = torch.compiler.is_dynamo_compiling
         self.trainers = 0
         """Calls of a trainer's `train` that are under way: it says when a step
         ends, not the optimizer."""
@@ -69,6 +69,8 @@ class Loop:
         since a trainer looked."""
         self.found_infinity: Optional[Callable[[Any], bool]] = None
         """Asks an optimizer that a gradient scaler is stepping."""
+        self.clips, self.fetches = Inner(), Inner()
+        """What a trainer calls inside phases of its own."""
         self.known: Dict[int, Any] = {}
         """Roots: id -> weak reference."""
         self._references: Set[int] = set()
@@ -88,6 +90,9 @@ class Loop:
         self._evaluating: Optional[Span] = None
         self._evaluated: Callable[[], Any] = _nothing
         self._open: Dict[int, OpenStep] = {}
+        self._stepping = self._outer = 0
+        """The id of an optimizer that steps and what ran before; 0 where there is
+        none, or where it is among the open ones."""
         self._described: Any = None
         self._looked_at = 0
         self._layout: List[int] = []
@@ -141,6 +146,7 @@ class Loop:
             function,
             self.before_forward,
             self.is_compiling,
+            always=True,
         )
         call._trainwatch_root = True  # type: ignore[attr-defined]
         cls.__call__ = call
@@ -232,9 +238,10 @@ class Loop:
                 self._evaluated = reference
         if not learning:
             return REFERENCE
-        if self._open:
+        if self._open or self._stepping:
             self._drop_stale_optimizers()
-        timeline.add_tokens(_token_count(args, kwargs))
+        timeline.make_room()
+        timeline.tokens += _token_count(args, kwargs)
         return FORWARD
 
     def before_backward(self, args: Any, kwargs: Any) -> int:
@@ -242,7 +249,7 @@ class Loop:
             self.process.identify("backward")
         if self._evaluating is not None and not self.trainers:
             self._leave_evaluation()
-        if self._open:
+        if self._open or self._stepping:
             self._drop_stale_optimizers()
         return BACKWARD
 
@@ -264,43 +271,86 @@ class Loop:
         """Nothing follows from an optimizer that was made."""
 
     def optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if self.is_compiling() or not self.timeline.owner:
+        if self.is_compiling():
             return
+        timeline = self.timeline
         try:
-            self._optimizer_begins(optimizer, args, kwargs)
+            if not (
+                timeline.alert
+                or timeline.open
+                or self._looked_at != id(optimizer)
+                or len(args) > 1
+                or kwargs
+                or self._open
+                or get_ident() != timeline.owner
+            ):
+                # The usual case, short: one optimizer, and nothing else is open.
+                self._stepping = id(optimizer)
+                self._outer = timeline.top
+                timeline.open, timeline.top = 1 << OPTIMIZER, OPTIMIZER
+                changes = timeline.changes
+                changes.at = at = changes.at + 1
+                changes.ring[at % RING] = (
+                    changes.clock() - changes.zero << SHIFT | OPTIMIZER
+                )
+            elif timeline.owner:
+                self._optimizer_begins(optimizer, args, kwargs)
         except Exception as failure:
-            give_up(self.timeline, failure)
+            give_up(timeline, failure)
 
     def _optimizer_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if get_ident() != self.timeline.owner and self._elsewhere():
+        timeline = self.timeline
+        if get_ident() != timeline.owner and self._elsewhere():
             return
         key = id(optimizer)
         opened = self._open.get(key)
         if opened is not None:
             opened.calls += 1
             return
+        if key == self._stepping:
+            self._stepping, self._open[key] = 0, OpenStep(False)
+            self._open[key].outer = self._outer
+            self._open[key].calls = 2
+            return
         self._open[key] = opened = OpenStep(bool(args[1:] or kwargs.get("closure")))
-        timeline = self.timeline
+        self._before_step()
+        if key != self._looked_at or self.optimizer_steps % LAYOUT_EVERY == 0:
+            self._look_at(optimizer)
+        around = timeline.open
+        if not around & INSIDE[OPTIMIZER] and get_ident() == timeline.owner:
+            opened.outer, opened.around = timeline.top, around
+            timeline.go(OPTIMIZER)
+
+    def _before_step(self) -> None:
         if not self.process.identified:
             self.process.identify("optimizer step")
         if not self.trainers:
             if self._evaluating is not None:
                 self._leave_evaluation()
-            if not timeline.training:
+            if not self.timeline.training:
                 self.begin("optimizer step")
-        if key != self._looked_at or self.optimizer_steps % LAYOUT_EVERY == 0:
-            self._look_at(optimizer)
-        if not timeline.open & INSIDE[OPTIMIZER] and get_ident() == timeline.owner:
-            opened.outer, opened.around = timeline.top, timeline.open
-            timeline.go(OPTIMIZER)
 
     def optimizer_ended(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if self.is_compiling() or not self.timeline.owner:
+        if self.is_compiling():
             return
+        timeline = self.timeline
         try:
-            self._optimizer_ends(optimizer)
+            if self._stepping == id(optimizer) and get_ident() == timeline.owner:
+                self._stepping = 0
+                if timeline.alert or timeline.top != OPTIMIZER:
+                    timeline.back(OPTIMIZER, self._outer, 0)
+                else:
+                    timeline.open, timeline.top = 0, self._outer
+                    changes = timeline.changes
+                    changes.at = at = changes.at + 1
+                    changes.ring[at % RING] = (
+                        changes.clock() - changes.zero << SHIFT | AGAIN | self._outer
+                    )
+                self._stepped_by(optimizer)
+            elif timeline.owner:
+                self._optimizer_ends(optimizer)
         except Exception as failure:
-            give_up(self.timeline, failure)
+            give_up(timeline, failure)
         if self._stop:
             self._stop = False
             raise SystemExit(0)
@@ -315,6 +365,9 @@ class Loop:
             if opened.calls:
                 return
             self._close(key)
+        self._stepped_by(optimizer)
+
+    def _stepped_by(self, optimizer: Any) -> None:
         self.optimizer_steps += 1
         skipped = self.found_infinity is not None and self.found_infinity(optimizer)
         if skipped and self._is_lead(optimizer):
@@ -393,11 +446,11 @@ class Loop:
         self._stepped.clear()
         self._step += 1
         micro_steps = self.timeline.micro_steps
+        self.process.cost.step_ended()
         if skipped:
             self.end_skipped(self._step)
         else:
             self.timeline.end_step(self._step)
-        self.process.cost.step_ended()
         if self._bars.look(self._step):
             self.process.emit(LengthGuessed(self._bars.total, "its progress bar"))
         if not self._discovered:
@@ -469,6 +522,9 @@ class Loop:
 
         Without a closure nothing runs inside an optimizer's step.
         """
+        if self._stepping:
+            self._stepping = 0
+            self.timeline.back(OPTIMIZER, self._outer, 0)
         for key in [k for k, opened in self._open.items() if not opened.closure]:
             self._close(key)
 
@@ -548,7 +604,10 @@ def install(process: Process, module: Any) -> None:
     assert process.timeline is not None
     timeline = process.timeline
     if module.__name__ == "accelerate.accelerator":
-        wrap_phase(timeline, "clip", module.Accelerator, "clip_grad_norm_")
+        accelerator = module.Accelerator
+        wrapped = wrap_phase(timeline, "clip", accelerator, "clip_grad_norm_")
+        if wrapped and process.loop is not None:
+            process.loop.clips.add(accelerator, "clip_grad_norm_")
         return
     torch = module
     loop = process.loop = Loop(process, timeline, torch)
@@ -565,8 +624,11 @@ def install(process: Process, module: Any) -> None:
     for name in ("clip_grad_norm_", "clip_grad_value_"):
         if wrap_phase(timeline, "clip", clip, name, None, loop.is_compiling):
             setattr(torch.nn.utils, name, getattr(clip, name))
+            loop.clips.add(clip, name)
+            loop.clips.add(torch.nn.utils, name)
     iterator = sys.modules["torch.utils.data.dataloader"]._BaseDataLoaderIter
     wrap_phase(timeline, "fetch", iterator, "__next__", loop.before_fetch)
+    loop.fetches.add(iterator, "__next__")
     optimizers = sys.modules["torch.optim.optimizer"]
     optimizers.register_optimizer_step_pre_hook(loop.optimizer_begins)
     optimizers.register_optimizer_step_post_hook(loop.optimizer_ended)

@@ -89,7 +89,7 @@ class _Saves:
             CheckpointSaved(
                 path=os.path.abspath(path),
                 step=self._process.where()[1],
-                seconds=round(now - span.began, 6),
+                seconds=round(timeline.age(span), 6),
                 bytes=size,
             )
         )

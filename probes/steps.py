@@ -19,7 +19,7 @@ _NAMED: List[Tuple[str, int]] = [
 class Ended(NamedTuple):
     """
     All that had been when a step ended. Lists are by phase number; they grow with
-    the names of the user's own phases.
+    the names of the user's own phases. Times are nanoseconds.
     """
 
     steps: int
@@ -27,7 +27,7 @@ class Ended(NamedTuple):
     micro_steps: int
     tokens: int
     skipped: int
-    seconds: List[float]
+    spent: List[int]
     counts: List[int]
 
 
@@ -35,15 +35,17 @@ def between(before: Ended, after: Ended, names: List[str]) -> StepEnded:
     """The steps from `before` to `after`, as one event; `names` are by number."""
     phases: Dict[str, List[float]] = {}
     total = 0.0
-    first = len(before.seconds)
-    own = [(names[n], n) for n in range(len(PHASES), len(after.seconds))]
+    first = len(before.spent)
+    own = [(names[n], n) for n in range(len(PHASES), len(after.spent))]
     for name, number in own + _NAMED:
-        seconds, count = after.seconds[number], after.counts[number]
+        spent, count = after.spent[number], after.counts[number]
         if number < first:
-            seconds -= before.seconds[number]
+            spent -= before.spent[number]
             count -= before.counts[number]
-        seconds = round(seconds, 6)
-        if count or seconds > 0 or name == "other":
+        seconds = round(spent / 1e9, 6)
+        if name == "other":
+            count = 1
+        if count or seconds > 0:
             phases[name] = [max(1, count), max(0.0, seconds)]
             total += phases[name][1]
     steps = after.steps - before.steps

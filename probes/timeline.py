@@ -1,16 +1,15 @@
 """
 What runs now, and where a step's time goes.
 
-Time belongs to the innermost phase: at each change the time since the last one is
-added to the phase that ran. These sums only grow; a step is what they grew by
-from its start to its end, and what no phase claims is `other`, so a step's phases
-add up to its seconds.
+A change of phase is one number in the ring of the flight record. Every few steps
+the ring is read: time belongs to the innermost phase, and is added to its sum. The
+sums only grow; a step is what they grew by, and what no phase claims is `other`, so
+a step's phases add up to its seconds.
 
-There are two ways in. `go` and `back` are for the phases of a step, from hooks
-that stand around one call and keep what was outside in their own frame; they are
-short because they run a dozen times a step, right after computations that leave
-no cache warm. `enter` and `leave` are for everything else: a `Span`, which may
-carry a detail and counters and is told as `PhaseEnded`.
+There are two ways in. A `phase_call` stands around one call that is a phase of a
+step, keeps what was outside in its own frame, and does itself what `go` and `back`
+do while nobody is `alert`. `enter` and `leave` are for everything else: a `Span`,
+which may carry a detail and counters and is told as `PhaseEnded`.
 
 `custom` is a phase that the user named (`detail`). Each name has a number of its
 own, and a step files it under the name; it stays open when a step ends inside it.
@@ -27,7 +26,7 @@ from threading import get_ident
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .events import PHASES, STEP_PHASES, PhaseEnded
-from .flight import ENTRY, LOW, NUMBER, RING, RING_AT, FlightRecord
+from .flight import AGAIN, NUMBER, PHASE, RING, SHIFT, Changes, FlightRecord
 from .guard import meter
 from .steps import BASE, Ended, between
 
@@ -40,8 +39,15 @@ QUIET_S = 0.01
 FAST_S = 0.02
 """Steps shorter than this are told in sums of COALESCE_S."""
 COALESCE_S = 0.5
+HALF = RING // 2
+"""Changes after which a step that ends reads the ring."""
+FULL = RING - 64
+"""Changes after which it is read wherever that may be."""
+NANO = 1_000_000_000
 FETCH, BACKWARD, OTHER = NUMBER["fetch"], NUMBER["backward"], NUMBER["other"]
 CUSTOM = NUMBER["custom"]
+_FILED = list(range(PHASE + 1))
+_FILED[NUMBER["prefill"]] = _FILED[NUMBER["decode"]] = NUMBER["generate"]
 OWN = len(PHASES)
 """Numbers from here on are those of the user's names."""
 
@@ -95,7 +101,7 @@ class Span:
         self,
         phase: str,
         number: int,
-        began: float,
+        began: int,
         detail: str,
         rows: int,
         total: int,
@@ -112,11 +118,11 @@ class Span:
         self.outer = OTHER
         self.open = 0
         """The phases open around it, as bits."""
-        self.before = 0.0
-        """Seconds of this phase before this span."""
+        self.before = 0
+        """Nanoseconds of this phase before this span."""
         self.part = ""
-        self.parts: Optional[Dict[str, Tuple[float, float]]] = None
-        """Part -> (when it began first, its seconds)."""
+        self.parts: Optional[Dict[str, Tuple[int, int]]] = None
+        """Part -> (when it began first, its nanoseconds)."""
 
 
 class Timeline:
@@ -126,7 +132,7 @@ class Timeline:
     Args:
         record: the flight record, or None where it could not be made.
         emit: takes event bodies.
-        clock: monotonic seconds.
+        clock: monotonic nanoseconds.
     """
 
     __slots__ = (
@@ -137,19 +143,24 @@ class Timeline:
         "_ended",
         "_fetched",
         "_flushed",
+        "_last",
         "_lock",
-        "_mark",
-        "_seconds",
+        "_marks",
+        "_read",
+        "_running",
         "_skipped",
         "_spans",
+        "_spent",
+        "_step_at",
         "_step_began",
-        "_tokens",
+        "_tokens_ended",
         "_told",
-        "_top",
         "_total_micro_steps",
         "_unwinding",
+        "_wake",
+        "alert",
+        "changes",
         "failed",
-        "marks",
         "micro_steps",
         "names",
         "open",
@@ -159,34 +170,38 @@ class Timeline:
         "step",
         "steps",
         "tell_own",
+        "tokens",
+        "top",
         "training",
-        "wake",
     )
 
     def __init__(
         self,
         record: Optional[FlightRecord],
         emit: Callable[[Any], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.record = record
+        self.changes: Changes = record or Changes(
+            memoryview(bytearray(8 * RING)).cast("Q"), clock
+        )
+        self.owner = get_ident()
+        """The thread that counts; 0 for none."""
+        self.open = 0
+        """The open phases, as bits by their numbers."""
+        self.top = self._base = NUMBER["start"]
+        """What runs now, and what runs where no phase is open, by number."""
+        self.alert = True
+        """There is more to do at a change than to record it."""
         self.step = -1
         """Steps done, or -1 before training."""
         self.steps = 0
         """Steps that ended in this process."""
         self.training = False
         self.silent = False
-        self.owner = get_ident()
-        """The thread that counts; 0 for none."""
-        self.open = 0
-        """The open phases, as bits by their numbers."""
         self.failed: Optional[Tuple[int, str, Optional[int]]] = None
         """Where the newest exception came from: its id, phase, step."""
         self.micro_steps = 0
-        self.wake: Optional[Callable[[], None]] = None
-        """Called once when the next phase is shown."""
-        self.marks: Optional[Callable[[str], None]] = None
-        """Told the phase that runs from now on, while a step is sampled."""
         self.tell_own: Callable[[PhaseEnded], None] = emit
         """Takes the end of a user's own phase outside the steps."""
         self.names = list(PHASES)
@@ -194,18 +209,58 @@ class Timeline:
         self._emit = emit
         self._clock = clock
         self._spans: List[Span] = []
-        self._base = self._top = NUMBER["start"]
-        """What runs where no phase is open, and what runs now, by number."""
-        self._seconds = [0.0] * len(PHASES)
+        self._wake: Optional[Callable[[], None]] = None
+        self._marks: Optional[Callable[[str], None]] = None
+        self._spent = [0] * len(PHASES)
         self._counts = [0] * len(PHASES)
-        self._mark = self._step_began = self._flushed = clock()
-        self._tokens = 0
+        self._read = self.changes.at
+        """The change up to which the ring was read, what ran from there, since
+        when."""
+        self._running = self.top
+        self._last = clock() - self.changes.zero
+        self._step_began = self._flushed = clock()
+        self.tokens = 0
+        """Of all forwards that learn."""
         self._skipped = 0
         self._total_micro_steps = 0
+        self._tokens_ended = 0
+        self._step_at = self._read
+        """The change with which the last step ended."""
         self._ended = self._told = self._so_far()
         self._lock = threading.Lock()
-        self._fetched: Optional[Tuple[float, float]] = None
-        self._unwinding = 0
+        self._fetched: Optional[Tuple[int, int]] = None
+        self._unwinding = (0, 0)
+
+    # --- who listens ---
+
+    @property
+    def wake(self) -> Optional[Callable[[], None]]:
+        """Called once when the next phase is shown."""
+        return self._wake
+
+    @wake.setter
+    def wake(self, call: Optional[Callable[[], None]]) -> None:
+        self._wake = call
+        self._look_out()
+
+    @property
+    def marks(self) -> Optional[Callable[[str], None]]:
+        """Told the phase that runs from now on, while a step is sampled."""
+        return self._marks
+
+    @marks.setter
+    def marks(self, call: Optional[Callable[[str], None]]) -> None:
+        self._marks = call
+        self._look_out()
+
+    def _look_out(self) -> None:
+        self.alert = (
+            not self.training
+            or self.silent
+            or meter.on
+            or self._marks is not None
+            or self._wake is not None
+        )
 
     # --- one call that is a phase of a step ---
 
@@ -214,81 +269,55 @@ class Timeline:
         Phase `number` begins. The caller has seen that its thread is `owner` and
         that `open` has none of `INSIDE[number]`, and keeps `open` and `top`.
         """
-        now = self._clock()
-        self._seconds[self._top] += now - self._mark
-        self._mark = now
-        self._top = number
         self.open |= 1 << number
-        self._unwinding = 0
-        record = self.record
-        if record is not None:
-            record.sequence = n = record.sequence + 1
-            record.pack(
-                RING_AT + n % RING * ENTRY,
-                n,
-                now,
-                self.step,
-                self.micro_steps if self.training else -1,
-                number,
-                n & LOW,
-            )
-        if self.wake is not None:
-            self._wake()
-        if self.marks is not None:
-            self.marks(PHASES[number])
+        self.top = number
+        if not self.alert:
+            self.changes.add(number)
+            return
+        began = self._clock()
+        self._turn(number)
+        self._called(PHASES[number])
         if meter.on:
-            meter.seconds += self._clock() - now
+            meter.seconds += (self._clock() - began) / NANO
 
     def back(self, number: int, outer: int, around: int) -> None:
         """Phase `number` ends; `outer` runs again, inside the phases `around`."""
-        now = self._clock()
-        if self._top != number and not self._close_inside(number, now):
+        if self.top == number and outer < OWN and not self.alert:
+            self.open, self.top = around, outer
+            self.changes.add(outer | AGAIN)
             return
-        seconds = now - self._mark
-        self._seconds[self._top] += seconds
-        self._counts[number] += 1
-        self._mark = since = now
+        began = self._clock()
+        if self.silent or not self.open >> number & 1:
+            return  # An outer one has ended it.
+        while self._spans and self._spans[-1].open >> number & 1:
+            self._close(began, False, None)
         self.open = around
-        if not around:
-            outer = self._base
-            if self.training:
-                since = self._step_began
-            elif number == FETCH:
-                self._fetched = (now - seconds, seconds)
-        self._top = outer
-        if number == BACKWARD:
-            self.micro_steps += 1
-        record = self.record
-        if outer >= OWN:
-            self._show_top(now)
-        elif record is not None:
-            record.sequence = n = record.sequence + 1
-            record.pack(
-                RING_AT + n % RING * ENTRY,
-                n,
-                since,
-                self.step,
-                self.micro_steps if self.training else -1,
-                outer,
-                n & LOW,
-            )
-        if self.marks is not None and outer < OWN:
-            self.marks("other" if outer == BASE else PHASES[outer])
+        self._turn((outer if around else self._outermost()) | AGAIN)
+        if number == FETCH and not self.training:
+            self._account_all()
+            last = self._spent[FETCH] - (self._fetched or (0, 0))[1]
+            self._fetched = (began - last, self._spent[FETCH])
+        self._show_top()
         if meter.on:
-            meter.seconds += self._clock() - now
-
-    @property
-    def top(self) -> int:
-        """The number of what runs now."""
-        return self._top
+            meter.seconds += (self._clock() - began) / NANO
 
     def fail(self, number: int, outer: int, around: int, error: BaseException) -> None:
         """Phase `number` ends with `error`."""
         if self.open >> number & 1:
             self._note(error, PHASES[number])
-            micro_steps = self.micro_steps
             self.back(number, outer, around)
-            self.micro_steps = micro_steps
+            self._unwinding = (id(error), self.changes.at)
+
+    def show_micro_steps(self) -> None:
+        """Several backwards make up this step."""
+        if self.record is not None:
+            self.record.step(self.step, self.micro_steps)
+        self.make_room()
+
+    def make_room(self) -> None:
+        """Read the ring before it is full."""
+        if self.changes.at - self._read > FULL:
+            self._account_all()
 
     # --- spans ---
 
@@ -303,14 +332,13 @@ class Timeline:
             number = self._own(detail)
             if self.open >> number & 1:
                 return None
-        now = self._clock()
-        span = Span(phase, number, now, detail, rows, total)
-        span.outer, span.open = self._top, self.open
-        span.before = self._seconds[number]
+        span = Span(phase, number, self._clock(), detail, rows, total)
+        span.outer, span.open = self.top, self.open
         self._spans.append(span)
         self.open |= 1 << number
-        self._unwinding = 0
-        self._turn(number, now)
+        self._turn(number)
+        self._account_all()
+        span.before = self._spent[number]
         self._show(span)
         return span
 
@@ -330,7 +358,9 @@ class Timeline:
         while self._spans[-1] is not span:
             self._close(now, error is not None, None)
         self._close(now, error is not None, nbytes)
-        self._show_top(now)
+        self._show_top()
+        if error is not None:
+            self._unwinding = (id(error), self.changes.at)
 
     def part(self, span: Optional[Span], name: str) -> None:
         """Inside `span` (a generation), `name` begins."""
@@ -361,15 +391,20 @@ class Timeline:
             record.bytes(nbytes)
 
     def now(self) -> float:
-        return self._clock()
+        """Monotonic seconds."""
+        return self._clock() / NANO
+
+    def age(self, span: Span) -> float:
+        """Seconds since `span` began."""
+        return (self._clock() - span.began) / NANO
 
     def current(self) -> Tuple[str, Optional[int]]:
         """The phase that runs now and the steps done, None before training."""
         step = self._steps_done()
         spans = self._spans
-        if spans and spans[-1].number == self._top and spans[-1].part:
+        if spans and spans[-1].number == self.top and spans[-1].part:
             return spans[-1].part, step
-        return self.names[self._top], step
+        return self.names[self.top], step
 
     def inside(self, phase: str) -> bool:
         """Is `phase` open?"""
@@ -387,8 +422,9 @@ class Timeline:
     def begin_training(self, step: int) -> None:
         """Training begins after `step` steps; the calling thread owns it."""
         now = self._clock()
-        self._turn(self._top, now)
         self.owner = get_ident()
+        self._turn(self.top | AGAIN)
+        self._account_all()
         for span in self._spans:
             self._cut(span, now)
         self.training = True
@@ -396,72 +432,88 @@ class Timeline:
         self.micro_steps = 0
         self._step_began = self._flushed = now
         self._base = BASE
+        self._step_at = self.changes.at
+        self._tokens_ended = self.tokens
         self._ended = self._told = self._so_far()
         if self._fetched is not None:
             # The batch of the first step was fetched before training was seen.
-            self._step_began, seconds = self._fetched
-            self._told.seconds[FETCH] -= seconds
+            began, spent = self._fetched
+            self._step_began = began
+            self._told.spent[FETCH] -= spent
             self._told.counts[FETCH] -= 1
-            self._told.seconds[BASE] -= now - self._step_began - seconds
+            self._told.spent[BASE] -= now - began - spent
         if not self.open:
-            self._top = BASE
-        self._show_top(now)
-
-    def add_tokens(self, count: int) -> None:
-        self._tokens += count
+            self._turn(BASE)
+        self._show_step()
+        self._show_top()
+        self._look_out()
 
     def end_step(self, step: int, *, skipped: bool = False) -> None:
         """The step that makes it `step` steps done is over."""
         if self.silent or not self.training:
             return
         now = self._clock()
+        changes = self.changes
+        slow = now - self._step_began >= FAST_S * NANO
+        if slow or skipped:
+            self.flush()
         if self._spans:
             for span in self._spans[::-1]:
                 if span.phase != "custom":
                     self.leave(span)
-        self._seconds[self._top] += now - self._mark
-        self._mark = now
-        slow = now - self._step_began >= FAST_S
-        if slow:
-            self.flush()
+        if not self.open:
+            self.top = BASE
+        changes.at = at = changes.at + 1
+        changes.ring[at % RING] = now - changes.zero << SHIFT | AGAIN | self.top
+        self._step_began = now
+        self._step_at = at
+        self._tokens_ended = self.tokens
         self.step = step
         self.steps += 1
         self._total_micro_steps += self.micro_steps or 1
         self.micro_steps = 0
         self._skipped += skipped
-        self._step_began = now
-        self._ended = self._so_far()
-        if slow or now - self._flushed >= COALESCE_S:
+        if self.record is not None:
+            self.record.step(step, 0)
+        if slow or skipped or now - self._flushed >= COALESCE_S * NANO:
             self.flush()
-        self._show_top(now)
+        elif changes.at - self._read > HALF:
+            with self._lock:
+                self._settle()
+        if self.alert or self.open:
+            self._show_top()
+        if meter.on or self.alert:
+            self._look_out()
         if meter.on:
-            meter.seconds += self._clock() - now
+            meter.seconds += (self._clock() - now) / NANO
 
     def end_training(self) -> None:
         """No step is under way any more."""
         self.flush()
-        now = self._clock()
-        self._turn(self._top, now)
+        self._turn(self.top | AGAIN)
+        self._account_all()
         if self.training:
             self._tell_rest()
         self.training = False
         self._fetched = None
         self._base = OTHER
         if not self.open:
-            self._top = OTHER
-            self._show_top(now)
+            self._turn(OTHER)
+            self._show_top()
+        self._look_out()
 
     def flush(self, stale_s: float = 0.0) -> None:
         """Tell the steps that ended and were not told, if the last one ended
         `stale_s` ago. Any thread may call it."""
-        if self._ended is self._told:
+        if self.steps == self._told.steps:
             return
         now = self._clock()
         with self._lock:
-            told, ended = self._told, self._ended
-            if ended is told or now - self._step_began < stale_s:
+            told = self._told
+            if self.steps == told.steps or now - self._step_began < stale_s * NANO:
                 return
-            self._told = ended
+            self._settle()
+            self._told = ended = self._ended
             self._flushed = now
         self._emit(between(told, ended, self.names))
 
@@ -473,17 +525,18 @@ class Timeline:
         now = self._clock()
         while self._spans:
             self._close(now, False, None)
-        self._turn(self._top, now)
         self.training = False
         self.open = 0
-        self._base = self._top = NUMBER["end"]
-        self._show_top(now)
+        self._base = NUMBER["end"]
+        self._turn(self._base)
+        self._show_top()
 
     def silence(self) -> None:
         """A forked child: the record and the steps are the parent's."""
         self.silent = True
         self.owner = 0
         self.record = None
+        self._look_out()
 
     # --- inside ---
 
@@ -492,50 +545,75 @@ class Timeline:
             self.steps,
             self.step,
             self._total_micro_steps,
-            self._tokens,
+            self._tokens_ended,
             self._skipped,
-            self._seconds[:],
+            self._spent[:],
             self._counts[:],
         )
 
-    def _turn(self, number: int, now: float) -> None:
-        """Time up to `now` is the running phase's; `number` runs from there."""
-        self._seconds[self._top] += now - self._mark
-        self._mark = now
-        self._top = number
+    def _turn(self, change: int) -> None:
+        """A phase runs from now on: its number, with AGAIN where it ran before."""
+        self.top = change & PHASE
+        if not self.silent:
+            self.changes.add(change)
 
-    def _close_inside(self, number: int, now: float) -> bool:
-        """End what was left open inside phase `number`; False when that phase
-        itself was ended by an outer one."""
-        if not self.open >> number & 1 or self.silent:
-            return False
-        while self._spans and self._spans[-1].open >> number & 1:
-            self._close(now, False, None)
-        return True
+    def _account(self, newest: int) -> None:
+        """Read the ring up to change `newest`: add the time between changes to what
+        ran. The lock is held."""
+        ring, spent, counts = self.changes.ring, self._spent, self._counts
+        running, last = self._running, self._last
+        for at in range(max(self._read, newest - RING) + 1, newest + 1):
+            change = ring[at % RING]
+            when = change >> SHIFT
+            spent[running] += when - last
+            last = when
+            running = _FILED[change & PHASE]
+            if not change & AGAIN:
+                counts[running] += 1
+        self._read, self._running, self._last = max(self._read, newest), running, last
+
+    def _settle(self) -> None:
+        """Read the ring up to the end of the last step. The lock is held."""
+        self._account(self._step_at)
+        if self._ended.steps != self.steps:
+            self._ended = self._so_far()
+
+    def _account_all(self) -> None:
+        """Read the whole ring."""
+        with self._lock:
+            self._settle()
+            self._account(self.changes.at)
+
+    def _outermost(self) -> int:
+        """What runs where no phase is open."""
+        if self._base == NUMBER["start"]:
+            self._base = OTHER
+        return self._base
 
     def _note(self, error: BaseException, phase: str) -> None:
         # The outer phases that it leaves come right after, with nothing begun.
-        if self._unwinding != id(error):
-            self._unwinding = id(error)
+        if self._unwinding != (id(error), self.changes.at):
             self.failed = (id(error), phase, self._steps_done())
 
-    def _close(self, now: float, failed: bool, nbytes: Optional[int]) -> None:
+    def _close(self, now: int, failed: bool, nbytes: Optional[int]) -> None:
         """End the innermost span."""
         span = self._spans.pop()
         phase, number = span.phase, span.number
-        self._turn(span.outer if span.open else self._base, now)
         self.open = span.open
-        seconds = self._seconds[number] - span.before
+        self._turn((span.outer if span.open else self._outermost()) | AGAIN)
+        self._account_all()
+        spent = self._spent[number] - span.before
         if phase in _STEP:
-            self._counts[number] += 1
             if number == BACKWARD and not failed:
                 self.micro_steps += 1
+                self.show_micro_steps()
             if not self.training and number == FETCH:
-                self._fetched = (span.began, seconds)
+                self._fetched = (span.began, spent)
             return
         if phase == "custom":
-            self._close_own(span, seconds, failed)
+            self._close_own(span, spent, failed)
             return
+        seconds = spent / NANO
         _end_part(span, now)
         if phase == "import":
             # `LibraryImported` tells it.
@@ -545,12 +623,16 @@ class Timeline:
         self.flush()
         step = self._steps_done()
         for name, (began, took) in (span.parts or {}).items():
-            self._emit(PhaseEnded(name, round(took, 6), began, step, failed=failed))
+            self._emit(
+                PhaseEnded(
+                    name, round(took / NANO, 6), began / NANO, step, failed=failed
+                )
+            )
         self._emit(
             PhaseEnded(
                 phase=phase,
                 seconds=round(seconds, 6),
-                began=span.began,
+                began=span.began / NANO,
                 step=step,
                 detail=span.detail,
                 bytes=nbytes,
@@ -566,102 +648,102 @@ class Timeline:
         try:
             return self.names.index(name, OWN)
         except ValueError:
+            if len(self.names) > PHASE:
+                return CUSTOM
             self.names.append(name)
-            self._seconds.append(0.0)
+            self._spent.append(0)
             self._counts.append(0)
             return len(self.names) - 1
 
-    def _close_own(self, span: Span, seconds: float, failed: bool) -> None:
+    def _close_own(self, span: Span, spent: int, failed: bool) -> None:
         if self.training and not span.open & _OUTSIDE:
-            self._counts[span.number] += 1
             return
         # It is no part of a step.
-        self._seconds[span.number] -= seconds
+        self._spent[span.number] -= spent
+        self._counts[span.number] -= 1
         self.tell_own(
             PhaseEnded(
                 "custom",
-                seconds,
-                span.began,
+                spent / NANO,
+                span.began / NANO,
                 self._steps_done(),
                 span.name,
                 failed=failed,
             )
         )
 
-    def _cut(self, span: Span, now: float) -> None:
+    def _cut(self, span: Span, now: int) -> None:
         """Tell what ran before training; it goes on in the steps."""
         if span.phase == "custom":
-            self._close_own(span, self._seconds[span.number] - span.before, False)
-            span.began, span.before = now, self._seconds[span.number]
+            self._close_own(span, self._spent[span.number] - span.before, False)
+            self._counts[span.number] += 1
+            span.began, span.before = now, self._spent[span.number]
 
     def _tell_rest(self) -> None:
         """Tell what came after the last step."""
-        ended = self._ended
+        ended = self._told
         for number in range(OWN, len(self.names)):
-            known = number < len(ended.seconds)
-            seconds = self._seconds[number] - (ended.seconds[number] if known else 0.0)
+            known = number < len(ended.spent)
+            spent = self._spent[number] - (ended.spent[number] if known else 0)
             count = self._counts[number] - (ended.counts[number] if known else 0)
-            if seconds > 0 or count:
+            if spent > 0 or count:
                 self.tell_own(
                     PhaseEnded(
                         "custom",
-                        seconds,
-                        self._step_began,
+                        spent / NANO,
+                        self._step_began / NANO,
                         self.step,
                         self.names[number],
                         count=max(1, count),
                     )
                 )
         for span in self._spans:
-            span.before = self._seconds[span.number]
+            span.before = self._spent[span.number]
 
     # --- what is shown ---
 
     def _steps_done(self) -> Optional[int]:
         return None if self.step < 0 else self.step
 
-    def _wake(self) -> None:
-        wake, self.wake = self.wake, None
-        if wake is not None:
+    def _called(self, phase: str) -> None:
+        """Tell those who listen that `phase` runs now."""
+        if self._wake is not None:
+            wake, self._wake = self._wake, None
             wake()
+        if self._marks is not None:
+            self._marks(phase)
 
-    def _show_top(self, now: float) -> None:
-        """Write what runs again now."""
-        if self._spans and self._spans[-1].number == self._top:
+    def _show_top(self) -> None:
+        """Show what runs again now."""
+        if self._spans and self._spans[-1].number == self.top:
             span = self._spans[-1]
             if span.phase in _STEP or span.phase == "custom":
-                span.shown = now
+                span.shown = self._clock()
             self._show(span)
-            return
-        if not self.open:
-            if not self.training and self._base == NUMBER["start"]:
-                self._base = self._top = OTHER
-            now = self._step_began if self.training else now
-        self._write(self.names[self._top], now)
-        if self.marks is not None:
-            self.marks("other" if self._top == BASE else self.names[self._top])
+        else:
+            self._called("other" if self.top == BASE else self.names[self.top])
 
     def _show(self, span: Span) -> None:
-        self._wake()
-        self._write(span.part or span.phase, span.shown)
-        if span.told and self.record is not None:
-            detail = span.detail.encode("utf-8", "replace")
-            self.record.describe(detail, rows=span.rows, total=span.total)
-        if self.marks is not None:
-            self.marks(span.part or span.name)
-
-    def _write(self, phase: str, since: float) -> None:
+        if span.part:
+            self.changes.add(NUMBER[span.part] | AGAIN)
         if self.record is not None:
-            micro_steps = self.micro_steps if self.training else -1
-            self.record.phase(phase, since, self.step, micro_steps)
+            detail = span.detail.encode("utf-8", "replace") if span.told else b""
+            self.record.describe(
+                detail, since=span.shown / NANO, rows=span.rows, total=span.total
+            )
+        self._called(span.part or span.name)
+
+    def _show_step(self) -> None:
+        if self.record is not None:
+            self.record.step(self.step, self.micro_steps if self.training else -1)
 
 
-def _end_part(span: Span, now: float) -> None:
+def _end_part(span: Span, now: int) -> None:
     if span.part:
         if span.parts is None:
             span.parts = {}
-        began, seconds = span.parts.get(span.part, (span.part_began, 0.0))
-        span.parts[span.part] = (began, seconds + now - span.part_began)
+        began, spent = span.parts.get(span.part, (span.part_began, 0))
+        span.parts[span.part] = (began, spent + now - span.part_began)
         span.part = ""
 
 

@@ -79,12 +79,12 @@ class Watch:
         taken = self.loop.optimizer_steps
         skipped = taken == self._optimizer_steps and taken > 0
         self._optimizer_steps = taken
+        self.process.cost.step_ended()
         if skipped or self.loop.skipped_steps:
             self.loop.skipped_steps = 0
             self.loop.end_skipped(step)
         else:
             self.timeline.end_step(step)
-        self.process.cost.step_ended()
         requests = self.process.requests
         if requests is not None:
             if self.saving:
@@ -124,6 +124,10 @@ class Watch:
             self.loop.add_reference(getattr(trainer, name, None))
         self.stopped = self.ended = False
         self.saving.clear()
+        if hasattr(trainer, "_clip_grad_norm"):
+            self.loop.clips.rest()
+        if hasattr(trainer, "get_batch_samples"):
+            self.loop.fetches.rest()
         step = int(state.global_step)
         self.timeline.begin_training(step)
         self._optimizer_steps = self.loop.optimizer_steps
@@ -186,6 +190,8 @@ class Watch:
             return
         self.ended = True
         self._give_up(reason)
+        self.loop.clips.work()
+        self.loop.fetches.work()
         self.timeline.end_training()
         self.process.emit(TrainingEnded(step=step, stopped=self.stopped))
         if self.process.requests is not None:
@@ -251,7 +257,7 @@ class Watch:
         span.detail = name_of(path)
         self.timeline.leave(span, error, nbytes=size)
         if error is None and size is not None:
-            seconds = self.timeline.now() - span.began
+            seconds = self.timeline.age(span)
             self.saved(
                 os.path.abspath(path), int(trainer.state.global_step), seconds, size
             )

@@ -147,7 +147,7 @@ class Flights:
             return None
         return reading
 
-    def history(self, pid: int) -> list[tuple[str, int, float]]:
+    def history(self, pid: int) -> list[tuple[str, float]]:
         try:
             return flight.history((self.folder / str(pid)).read_bytes())
         except OSError:

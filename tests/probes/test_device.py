@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support.clock import Nanoseconds
 from trainwatch.probes import device, guard
 from trainwatch.probes import events as ev
 from trainwatch.probes.timeline import Timeline
@@ -71,7 +72,7 @@ class Training:
     def __init__(self) -> None:
         self.device = Device()
         self.told: list[Any] = []
-        self.timeline = Timeline(None, self.told.append, self.device.clock)
+        self.timeline = Timeline(None, self.told.append, Nanoseconds(self.device.clock))
         self.sampler = device.Sampler(
             self.timeline, self.device, self.told.append, self.device.clock
         )

@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 
+from support.clock import Nanoseconds
 from trainwatch.probes import events as ev
 from trainwatch.probes import flight
 from trainwatch.probes.timeline import Timeline
 
 
-class Clock:
+class Clock(Nanoseconds):
     def __init__(self) -> None:
         self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+        super().__init__(lambda: self.now)
 
     def pass_(self, seconds: float) -> None:
         self.now += seconds
@@ -182,7 +181,7 @@ def test_fast_steps_are_told_in_sums(
 ) -> None:
     timeline.begin_training(0)
     for step in range(1, 31):
-        timeline.add_tokens(8)
+        timeline.tokens += 8
         spend(timeline, clock, "forward", 0.008)
         clock.pass_(0.002)
         timeline.end_step(step)
@@ -278,7 +277,7 @@ def test_the_flight_record_follows(
     clock: Clock, told: list[Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "record"
-    timeline = Timeline(flight.FlightRecord(str(path)), told.append, clock)
+    timeline = Timeline(flight.FlightRecord(str(path), clock), told.append, clock)
 
     def seen() -> flight.Reading:
         reading = flight.read(path.read_bytes())
@@ -295,12 +294,16 @@ def test_the_flight_record_follows(
     clock.pass_(1.0)
     loss = timeline.enter("loss")
     forward = timeline.enter("forward")
-    assert (seen().phase, seen().since, seen().step) == ("forward", 101.0, 4)
+    assert (seen().phase, seen().since, seen().step) == (
+        "forward",
+        pytest.approx(101.0),
+        4,
+    )
     clock.pass_(1.0)
     timeline.leave(forward)
-    assert (seen().phase, seen().since) == ("loss", 102.0)
+    assert (seen().phase, seen().since) == ("loss", pytest.approx(102.0))
     timeline.leave(loss)
-    assert (seen().phase, seen().since) == ("step", 100.0)
+    assert (seen().phase, seen().since) == ("step", pytest.approx(102.0))
     span = timeline.enter("generate")
     timeline.part(span, "decode")
     timeline.progress(tokens=17)
@@ -313,7 +316,7 @@ def test_a_forked_child_writes_nothing(
     clock: Clock, told: list[Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "record"
-    timeline = Timeline(flight.FlightRecord(str(path)), told.append, clock)
+    timeline = Timeline(flight.FlightRecord(str(path), clock), told.append, clock)
     timeline.begin_training(0)
     before = path.read_bytes()
     timeline.silence()
@@ -349,7 +352,7 @@ def test_a_users_own_phase_is_filed_under_its_name(
     assert (sampled.phase, sampled.detail, sampled.seconds) == (
         "custom",
         "sampling",
-        0.25,
+        pytest.approx(0.25),
     )
     assert (generated.phase, generated.seconds) == ("generate", 4.0)
     assert step.phases == {
@@ -378,11 +381,19 @@ def test_a_users_own_phase_outlives_a_step(
     timeline.leave(stage)
     timeline.end_training()
     before, first, second, after = told
-    assert (before.detail, before.seconds, before.step) == ("stage", 9.0, None)
+    assert (before.detail, before.seconds, before.step) == (
+        "stage",
+        pytest.approx(9.0),
+        None,
+    )
     for step in (first, second):
         assert step.seconds == 1.5
         assert step.phases == {"loss": [1, 0.5], "stage": [1, 1.0], "other": [1, 0.0]}
-    assert (after.detail, after.seconds, after.step) == ("stage", 3.0, 2)
+    assert (after.detail, after.seconds, after.step) == (
+        "stage",
+        pytest.approx(3.0),
+        2,
+    )
 
 
 def test_an_error_in_a_users_own_phase(

@@ -131,7 +131,7 @@ def test_a_run_of_the_trainer(train: Any, tmp_path: Path, collector: Any) -> Non
     assert reading is not None
     assert (reading.phase, reading.step) == ("end", 3)
     assert reading.beat
-    assert {name for name, _, _ in flight.history(record.read_bytes())} >= {
+    assert {name for name, _ in flight.history(record.read_bytes())} >= {
         "forward",
         "backward",
         "optimizer",

@@ -313,10 +313,22 @@ def reading(**changes: object) -> flight.Reading:
     return flight.Reading(**{**values, **changes})  # type: ignore[arg-type]
 
 
+class Ticks:
+    """A clock of nanoseconds that goes on by one second at each look."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        self.now += 1_000_000_000
+        return self.now
+
+
 def test_a_flight_record_is_read_as_written(tmp_path: Path) -> None:
     path = tmp_path / "7"
-    record = flight.FlightRecord(str(path))
-    record.phase("save", 5.0, step=9)
+    record = flight.FlightRecord(str(path), Ticks())
+    record.phase("save")
+    record.step(9)
     record.describe(b"checkpoint-9", nbytes=3, total=8)
     record.memory(1, None, 3, 4)
     record.error("boom")
@@ -324,15 +336,19 @@ def test_a_flight_record_is_read_as_written(tmp_path: Path) -> None:
     assert seen is not None
     assert (seen.phase, seen.since, seen.step, seen.bytes, seen.total) == (
         "save",
-        5.0,
+        3.0,
         9,
         3,
         8,
     )
     assert (seen.detail, seen.error) == ("checkpoint-9", "boom")
     assert (seen.allocated, seen.reserved, seen.peak, seen.rss) == (1, None, 3, 4)
-    assert seen.tokens is None
-    assert [h[0] for h in flight.history(path.read_bytes())] == ["start", "save"]
+    assert (seen.tokens, seen.micro_step) == (None, None)
+    assert flight.history(path.read_bytes()) == [("start", 2.0), ("save", 3.0)]
+    record.describe(since=1.5)
+    seen = flight.read(path.read_bytes())
+    assert seen is not None
+    assert (seen.since, seen.bytes, seen.detail) == (1.5, None, "")
     record.close()
 
 
@@ -347,25 +363,22 @@ def test_the_next_phase_has_no_counters_of_the_one_before(tmp_path: Path) -> Non
     record.close()
 
 
-def test_a_change_that_is_half_written_is_not_read(tmp_path: Path) -> None:
-    record = flight.FlightRecord(str(tmp_path / "7"))
-    record.phase("save", 5.0, step=9)
-    record.phase("forward", 6.0, step=10)
-    data = bytearray((tmp_path / "7").read_bytes())
-    newest = flight.RING_AT + record.sequence % flight.RING * flight.ENTRY
-    data[newest] += 1
-    seen = flight.read(bytes(data))
-    assert seen is not None
-    assert (seen.phase, seen.since, seen.step) == ("save", 5.0, 9)
+def test_the_ring_keeps_the_last_changes_in_order(tmp_path: Path) -> None:
+    record = flight.FlightRecord(str(tmp_path / "7"), Ticks())
+    for _ in range(3 * flight.RING):
+        record.phase("forward")
+    times = [when for _, when in flight.history((tmp_path / "7").read_bytes())]
+    last = 2.0 + 3 * flight.RING
+    assert times == [last - back for back in reversed(range(flight.RING))]
     record.close()
 
 
-def test_the_ring_keeps_the_last_changes_in_order(tmp_path: Path) -> None:
+def test_a_number_without_a_phase_is_a_name_of_the_users(tmp_path: Path) -> None:
     record = flight.FlightRecord(str(tmp_path / "7"))
-    for number in range(3 * flight.RING):
-        record.phase("forward", 1.0 + number, step=number)
-    steps = [step for _, step, _ in flight.history((tmp_path / "7").read_bytes())]
-    assert steps == list(range(2 * flight.RING, 3 * flight.RING))
+    record.add(flight.PHASE)
+    seen = flight.read((tmp_path / "7").read_bytes())
+    assert seen is not None
+    assert seen.phase == "custom"
     record.close()
 
 
