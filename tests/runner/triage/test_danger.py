@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,19 @@ def test_long_line_and_bytes_that_are_no_text() -> None:
     pieces = [*[piece] * 20, "\nKilled\n", noise, "\nKilled\n"]
     items = triage_text(iter(pieces))
     assert [(item.severity, item.count) for item in items] == [("serious", 2)]
+
+
+def _lines(name: str) -> list[str]:
+    data = Path(__file__).parents[2] / "data" / name
+    return data.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("line", _lines("alarming_output.txt"))
+def test_failure_in_plain_output_is_told(line: str) -> None:
+    assert triage_item({"text": line})["label"] not in CALM
+    assert triage_text(f"step 3 loss 2.1\n{line}\nstep 4 loss 2.0\n")
+
+
+@pytest.mark.parametrize("line", _lines("ordinary_output.txt"))
+def test_ordinary_output_is_no_warning(line: str) -> None:
+    assert triage_text(f"step 3 loss 2.1\n{line}\nstep 4 loss 2.0\n") == []
