@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.state import Process, RunState, TriagedWarning
 from trainwatch.runner.triage.cutter import Cutter
 from trainwatch.runner.triage.engine import Engine, Judgement, fold_key
-from trainwatch.runner.triage.evidence import CALM, Evidence, Seen, rejudge, repeated
+from trainwatch.runner.triage.evidence import Evidence
+from trainwatch.runner.triage.family import Family, restored
 from trainwatch.runner.triage.findings import Sign, recovered, signs
 from trainwatch.runner.triage.known import Known
-from trainwatch.runner.triage.own_engine import OwnJudgement
 from trainwatch.runner.triage.records import Record, read
 from trainwatch.runner.triage.rules import SEVERITIES
 
@@ -42,49 +42,6 @@ MAX_TEXTS = 8
 METRICS = "metrics"
 """The source of our own findings."""
 Told = ev.WarningTriaged | ev.FindingRaised | ev.FindingCleared
-
-
-@dataclass
-class _Family:
-    key: str
-    judgement: Judgement
-    first_seen: float
-    source: str
-    origin: str
-    phase: str
-    base: str
-    """The severity without evidence; the worst of its records."""
-    logger: str = ""
-    texts: dict[str, None] = field(default_factory=dict)
-    evidence: Evidence | None = None
-    """What the run shows, where the rule asks for it."""
-    noise: Evidence | None = None
-    """It repeats while no step ends."""
-    sign: Sign | None = None
-    """The finding of our own that stands."""
-    count: int = 0
-    first_step: int | None = None
-    last_step: int | None = None
-    ranks: set[int] = field(default_factory=set)
-    steps: int | None = None
-    """Steps that had ended when `since` and `count_then` were taken; None: never."""
-    since: float = 0.0
-    count_then: int = 0
-    told: float | None = None
-    told_count: int = 0
-    changed: bool = True
-
-    @property
-    def severity(self) -> str:
-        severity = self.evidence.severity if self.evidence else self.base
-        if self.noise is not None and severity in CALM:
-            return self.noise.severity
-        return severity
-
-    @property
-    def shown(self) -> str:
-        """What the run shows; nothing where the rule stands alone."""
-        return "; ".join(e.shown for e in (self.evidence, self.noise) if e is not None)
 
 
 @dataclass(frozen=True)
@@ -113,7 +70,7 @@ class Book:
         self._known = known
         self.context: dict[str, object] = dict(context or {})
         """Facts for rules that ask for them: model, device, precision, task."""
-        self._families: dict[str, _Family] = {}
+        self._families: dict[str, Family] = {}
         self._cutter = Cutter()
         self._fed: float | None = None
         self._place: tuple[str, int | None] = ("", None)
@@ -210,7 +167,7 @@ class Book:
                 continue
             if family.told is not None and now - family.told < EVERY_S:
                 continue
-            told.append(self._tell(family, now))
+            told.append(family.tell(now, self._known))
         return told
 
     def flush(self, now: float) -> list[ev.WarningTriaged]:
@@ -220,7 +177,7 @@ class Book:
         while self._held:
             self._release(self._held.popleft())
         return [
-            self._tell(family, now)
+            family.tell(now, self._known)
             for family in self._families.values()
             if family.changed
         ]
@@ -233,9 +190,9 @@ class Book:
         told: list[Told] = []
         for family in self._families.values():
             before = (family.severity, bool(family.shown))
-            self._look(family, state, now)
+            family.look(state, now)
             if (family.severity, bool(family.shown)) != before:
-                told.append(self._tell(family, now))
+                told.append(family.tell(now, self._known))
         if state.lead is not self._judged:
             self._judged = state.lead
             told += self._find(state, now)
@@ -245,60 +202,10 @@ class Book:
         """Go on from what another supervisor has told."""
         rules = {rule.id: rule for rule in self._engine.rules}
         for known in warnings:
-            rule = rules.get(known.rule)
-            judgement = Judgement(
-                known.rule,
-                known.was or known.severity,
-                known.kind,
-                known.text,
-                known.why,
-                known.do,
-                rule.evidence if rule else (),
-                rule.judged_by if rule else "",
-            )
-            family = _Family(
-                known.key,
-                judgement,
-                known.first_seen,
-                known.source,
-                known.origin,
-                known.phase,
-                judgement.severity,
-                known.logger,
-                {known.text: None},
-                count=known.count,
-                first_step=known.first_step,
-                last_step=known.last_step,
-                ranks=set(known.ranks),
-                told=known.last_seen,
-                told_count=known.count,
-                changed=False,
-            )
-            if known.by == "evidence":
-                family.evidence = Evidence(known.severity, known.evidence)
+            family = restored(known, rules.get(known.rule))
             self._families[known.key] = family
 
     # --- inside -------------------------------------------------------------
-
-    def _look(self, family: _Family, state: RunState, now: float) -> None:
-        """What the run shows about one family now."""
-        judged_by = family.judgement.judged_by
-        if judged_by:
-            seen = Seen(
-                tuple(family.texts),
-                family.base,
-                family.count,
-                family.phase,
-                family.first_step,
-            )
-            family.evidence = rejudge(judged_by, state, seen) or family.evidence
-        steps = state.lead.steps.count if state.lead else 0
-        if steps != family.steps:
-            family.count_then = 0 if family.steps is None else family.count
-            family.steps, family.since, family.noise = steps, now, None
-        elif family.noise is None:
-            count = family.count - family.count_then
-            family.noise = repeated(state, count, family.since, now)
 
     def _find(self, state: RunState, now: float) -> list[Told]:
         """Our own findings, as families like all others and as events of their own."""
@@ -317,7 +224,7 @@ class Book:
             serious = family.severity == "serious"
             family.evidence = Evidence("attention" if serious else "harmless", reason)
             told += [
-                self._tell(family, now),
+                family.tell(now, self._known),
                 ev.FindingCleared(rule=family.key, reason=reason),
             ]
         return told
@@ -328,7 +235,7 @@ class Book:
             judgement = Judgement(
                 sign.rule, sign.severity, sign.kind, sign.summary, sign.why, sign.do
             )
-            family = self._families[sign.rule] = _Family(
+            family = self._families[sign.rule] = Family(
                 sign.rule, judgement, now, METRICS, "", "", sign.severity
             )
             family.first_step = sign.first_step
@@ -341,7 +248,7 @@ class Book:
         stands = before == (family.severity, True)
         if stands and family.count < 2 * family.told_count:
             return []
-        told: list[Told] = [self._tell(family, now)]
+        told: list[Told] = [family.tell(now, self._known)]
         known = state.findings.get(sign.rule)
         raised = known is not None and known.cleared is None
         if not stands and not (raised and known and known.severity == sign.severity):
@@ -416,13 +323,13 @@ class Book:
         rank: int | None,
         count: int,
         source: str,
-    ) -> _Family:
+    ) -> Family:
         key = fold_key(judgement, record)
         family = self._families.get(key)
         if family is None:
             if len(self._families) >= MAX_FAMILIES:
                 return self._count_more(judgement, time, count)
-            family = self._families[key] = _Family(
+            family = self._families[key] = Family(
                 key,
                 judgement,
                 time,
@@ -446,7 +353,7 @@ class Book:
             family.ranks.add(rank)
         return family
 
-    def _count_more(self, judgement: Judgement, time: float, count: int) -> _Family:
+    def _count_more(self, judgement: Judgement, time: float, count: int) -> Family:
         family = self._families.get(MORE)
         if family is None:
             more = Judgement(
@@ -457,7 +364,7 @@ class Book:
                 "The program says too many different things to list.",
                 "Look at the console.",
             )
-            family = self._families[MORE] = _Family(
+            family = self._families[MORE] = Family(
                 MORE, more, time, "", "", "", "unclassified"
             )
         if judgement.severity == "serious":
@@ -465,42 +372,6 @@ class Book:
         family.count += count
         family.changed = True
         return family
-
-    def _tell(self, family: _Family, now: float) -> ev.WarningTriaged:
-        family.told = now
-        family.told_count = family.count
-        family.changed = False
-        judgement = family.judgement
-        severity = family.severity
-        was, by = "", ""
-        if isinstance(judgement, OwnJudgement):
-            was, by = judgement.was, "yours"
-        if severity != family.base:
-            was, by = was or family.base, "evidence"
-        known = self._known
-        return ev.WarningTriaged(
-            key=family.key,
-            rule=judgement.rule,
-            severity=severity,
-            kind=judgement.kind,
-            text=judgement.text,
-            why=judgement.why,
-            do=judgement.do,
-            count=family.count,
-            first_step=family.first_step,
-            last_step=family.last_step,
-            phase=family.phase,
-            ranks=sorted(family.ranks),
-            source=family.source,
-            origin=family.origin,
-            first_seen=family.first_seen,
-            evidence=family.shown or "; ".join(judgement.evidence),
-            was=was,
-            by=by,
-            new=None if known is None else family.key not in known.families,
-            good_run="" if known is None else known.run,
-            logger=family.logger,
-        )
 
 
 def is_printed_metrics(message: str) -> bool:
