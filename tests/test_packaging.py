@@ -74,7 +74,7 @@ def test_probes_parse_as_python_3_9(module: Path) -> None:
 @pytest.mark.parametrize(
     ("imported", "forbidden"),
     [
-        ("trainwatch", {"trainwatch.runner", "trainwatch.probes", "argparse"}),
+        ("trainwatch", {"trainwatch.runner", "trainwatch.probes.events", "argparse"}),
         ("trainwatch.cli", {"textual", "psutil", "watchdog", "platformdirs"}),
         ("trainwatch.runner.launch", {"textual", "psutil", "watchdog", "asyncio"}),
         ("trainwatch.runner.view", {"textual", "torch", "watchdog"}),

@@ -183,8 +183,8 @@ def test_a_save_is_told_by_its_name_with_bytes_and_what_is_expected(
     tmp_path: Path,
 ) -> None:
     record = flight.FlightRecord(os.fspath(tmp_path / "7"))
-    record.phase("save", time.monotonic() - 1)
-    record.describe(b"/data/out/checkpoint-5")
+    record.phase("save")
+    record.describe(b"/data/out/checkpoint-5", since=time.monotonic() - 1)
     reading = flight.read((tmp_path / "7").read_bytes())
     assert reading is not None
     saving = Saving(210, Expected(300, "weights"))
