@@ -43,9 +43,11 @@ def add_duration(
     )
 
 
-def thin(points: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
-    """At most SERIES_POINTS points: the older half loses every second one."""
-    if len(points) <= SERIES_POINTS:
+def thin(
+    points: tuple[tuple[int, float], ...], most: int = SERIES_POINTS
+) -> tuple[tuple[int, float], ...]:
+    """At most `most` points: the older half loses every second one."""
+    if len(points) <= most:
         return points
     half = len(points) // 2
     return (*points[:half:2], *points[half:])

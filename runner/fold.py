@@ -38,8 +38,8 @@ WARM_UP = 1
 50 times slower (allocation, autotuning)."""
 GENERATIONS = 32
 COMMANDS = 64
-LOGS = 64
-"""Logs of each metric that are kept as they came."""
+LOGS = 128
+"""Logs of each metric of a training, the newer half as they came."""
 PROBE_ERRORS = 16
 
 Fold = Callable[[RunState, ev.Event, Any], RunState]
@@ -214,6 +214,7 @@ def _training_began(
             began=event.time,
             ended=None,
         ),
+        recent={},
         progressed=event.time,
     )
 
@@ -396,7 +397,7 @@ def _metrics(state: RunState, event: ev.Event, body: ev.MetricsLogged) -> RunSta
     process = _get(state, event)
     recent = dict(process.recent)
     for name, value in body.values.items():
-        recent[name] = (*recent.get(name, ())[1 - LOGS :], (body.step, value))
+        recent[name] = thin((*recent.get(name, ()), (body.step, value)), LOGS)
     state = _process(
         state,
         event.pid,

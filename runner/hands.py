@@ -11,6 +11,7 @@ from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.outcome import Outcome
 from trainwatch.runner.state import RunState
 from trainwatch.runner.triage import own
+from trainwatch.runner.triage.marks import Mark
 
 
 class Hands:
@@ -29,7 +30,7 @@ class Hands:
         text = data.decode("utf-8", "replace")
         return self._ask(folder, "type", wait_s=5, text=text)
 
-    def mark(self, mark: own.Mark) -> Outcome:
+    def mark(self, mark: Mark) -> Outcome:
         """Put `mark` into the user's own file."""
         path = own.own_file()
         try:

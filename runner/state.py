@@ -218,7 +218,8 @@ class Process:
     metrics: Mapping[str, float] = field(default_factory=dict)
     metrics_at: float | None = None
     recent: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
-    """Metric -> (step, value) of its last logs, oldest first, none left out."""
+    """Metric -> (step, value) of this training's logs, oldest first; older ones
+    thinned, so that their number is bounded."""
     epoch: float | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
     error: str = ""

@@ -17,7 +17,7 @@ from trainwatch.runner.console import Tail
 from trainwatch.runner.fold import fold
 from trainwatch.runner.follow import Follower
 from trainwatch.runner.state import EMPTY, RunState, TriagedWarning
-from trainwatch.runner.triage import own
+from trainwatch.runner.triage import marks, own
 from trainwatch.runner.verdict import Verdict, judge
 
 
@@ -118,7 +118,7 @@ class Watch:
             return state
         known = self._marked
         if known is None or known[0] is not state.warnings or known[1] is not mine:
-            marked = own.apply(state.warnings, mine.marks)
+            marked = marks.apply(state.warnings, mine.marks)
             known = self._marked = (state.warnings, mine, marked)
         return replace(state, warnings=known[2])
 

@@ -26,7 +26,7 @@ from trainwatch.tui.screens.bound import Bound
 from trainwatch.tui.theme import THEMES
 
 if TYPE_CHECKING:
-    from trainwatch.runner.triage.own import Mark
+    from trainwatch.runner.triage.marks import Mark
     from trainwatch.tui.catalog import Catalog
     from trainwatch.tui.hands import Hands
 

@@ -16,7 +16,7 @@ from trainwatch.tui.messages import CommandReturned
 
 if TYPE_CHECKING:
     from trainwatch.runner.state import RunState
-    from trainwatch.runner.triage.own import Mark
+    from trainwatch.runner.triage.marks import Mark
 
 Post = Callable[[Message], object]
 Call = Callable[[], Outcome]

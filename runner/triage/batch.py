@@ -14,7 +14,7 @@ from trainwatch.runner.state import EMPTY
 from trainwatch.runner.triage.cutter import Cutter
 from trainwatch.runner.triage.engine import Engine, Judgement, fold_key
 from trainwatch.runner.triage.evidence import Seen, rejudge
-from trainwatch.runner.triage.own import Mark, marked
+from trainwatch.runner.triage.marks import Mark, marked
 from trainwatch.runner.triage.own_engine import OwnJudgement
 from trainwatch.runner.triage.records import Record, read
 from trainwatch.runner.triage.rules import SEVERITIES

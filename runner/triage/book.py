@@ -20,10 +20,11 @@ from trainwatch.runner.triage.cutter import Cutter
 from trainwatch.runner.triage.engine import Engine, Judgement, fold_key
 from trainwatch.runner.triage.evidence import Evidence
 from trainwatch.runner.triage.family import Family, restored
-from trainwatch.runner.triage.findings import Sign, recovered, signs
+from trainwatch.runner.triage.findings import recovered, signs
 from trainwatch.runner.triage.known import Known
 from trainwatch.runner.triage.records import Record, read
 from trainwatch.runner.triage.rules import SEVERITIES
+from trainwatch.runner.triage.sign import Sign
 
 MAX_FAMILIES = 2000
 MORE = "more"
@@ -240,22 +241,26 @@ class Book:
             )
             family.first_step = sign.first_step
         before = family.severity, family.sign is not None
+        severity = sign.severity
+        if family.sign is not None:
+            # What stands is not called better because old numbers were left out.
+            severity = min(severity, family.severity, key=SEVERITIES.index)
         family.sign = sign
         family.count = max(family.count, sign.count)
         family.last_step = sign.last_step
         shown = "heuristic: " + "; ".join(sign.evidence)
-        family.evidence = Evidence(sign.severity, shown)
+        family.evidence = Evidence(severity, shown)
         stands = before == (family.severity, True)
         if stands and family.count < 2 * family.told_count:
             return []
         told: list[Told] = [family.tell(now, self._known)]
         known = state.findings.get(sign.rule)
         raised = known is not None and known.cleared is None
-        if not stands and not (raised and known and known.severity == sign.severity):
+        if not stands and not (raised and known and known.severity == severity):
             told.append(
                 ev.FindingRaised(
                     rule=sign.rule,
-                    severity=sign.severity,
+                    severity=severity,
                     kind=sign.kind,
                     summary=sign.summary,
                     evidence=list(sign.evidence),

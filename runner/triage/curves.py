@@ -1,7 +1,8 @@
 """
 What a metric's last logs say: how long something holds, how far a value stands out.
 
-A curve is (step, value), oldest first, as `Process.recent` keeps it. Pure.
+A curve is (step, value), oldest first, as `Process.recent` keeps it: whole, but with
+old points left out. Pure.
 """
 
 from __future__ import annotations
@@ -19,12 +20,8 @@ MAD_TO_SIGMA = 1.4826
 
 
 def curve(process: Process, metric: str) -> Curve:
-    """The last logs of `metric`; nothing where it was never logged."""
-    known = process.recent.get(metric)
-    if known:
-        return known
-    value = process.metrics.get(metric)
-    return () if value is None else ((process.step or 0, value),)
+    """The logs of `metric` in this training; nothing where it was not logged."""
+    return process.recent.get(metric, ())
 
 
 def streak(points: Curve, holds: Callable[[float], bool]) -> Curve:
@@ -33,6 +30,15 @@ def streak(points: Curve, holds: Callable[[float], bool]) -> Curve:
     while start and holds(points[start - 1][1]):
         start -= 1
     return points[start:]
+
+
+def before(points: Curve, held: Curve) -> float | None:
+    """The value just before `held`, the end of `points`; None where it was left out."""
+    if not held or len(held) == len(points):
+        return None
+    step, value = points[-len(held) - 1]
+    apart = held[-1][0] - held[-2][0] if len(held) > 1 else math.inf
+    return value if held[0][0] - step <= 4 * max(1, apart) else None
 
 
 def is_zero(value: float) -> bool:
@@ -63,5 +69,5 @@ def has_rewards(process: Process) -> bool:
     """
     return any(
         name in ("reward", "frac_reward_zero_std") or name.startswith("completions/")
-        for name in process.metrics
+        for name in process.recent
     )

@@ -24,8 +24,8 @@ from trainwatch.runner.triage.curves import (
     not_finite,
     streak,
 )
-from trainwatch.runner.triage.findings import LASTING, SOON
 from trainwatch.runner.triage.rules import SEVERITIES
+from trainwatch.runner.triage.sign import LASTING, SOON
 
 NOT_MEASURED = "not measured"
 FEW = 0.01

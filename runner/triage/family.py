@@ -8,10 +8,10 @@ from trainwatch.probes import events as ev
 from trainwatch.runner.state import RunState, TriagedWarning
 from trainwatch.runner.triage.engine import Judgement
 from trainwatch.runner.triage.evidence import CALM, Evidence, Seen, rejudge, repeated
-from trainwatch.runner.triage.findings import Sign
 from trainwatch.runner.triage.known import Known
 from trainwatch.runner.triage.own_engine import OwnJudgement
 from trainwatch.runner.triage.rules import Rule
+from trainwatch.runner.triage.sign import Sign
 
 
 @dataclass

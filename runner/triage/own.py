@@ -15,20 +15,17 @@ error is named with its line and left out; the others hold.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from trainwatch.runner.files import locked, write_atomically
 from trainwatch.runner.home import home
-from trainwatch.runner.state import TriagedWarning
-from trainwatch.runner.text import plain
-from trainwatch.runner.triage.rules import SEVERITIES, Rule, RuleError, parse
+from trainwatch.runner.triage.marks import Mark, from_table, to_table
+from trainwatch.runner.triage.rules import Rule, RuleError, parse
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,20 +39,6 @@ HEAD = "# Your own marks and rules; docs/rules.md says how they are written.\n"
 _HEADER = re.compile(r"^[ \t]{0,80}\[\[[ \t]{0,80}([\w-]{1,40})[ \t]{0,80}\]\]")
 _TABLE = re.compile(r"^[ \t]{0,80}\[")
 _AT_LINE = re.compile(r" \(at line (\d{1,7}), column \d{1,7}\)")
-_MARK_KEYS = {"family", "severity", "known", "was", "text"}
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What the user thinks of one family."""
-
-    family: str
-    severity: str = ""
-    """Empty leaves it as it is."""
-    known: bool = False
-    was: str = ""
-    """The severity that was judged; a worse one sets the mark aside."""
-    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +135,7 @@ def parse_own(text: str) -> Own:
                 problems.append(Problem(line, told))
         elif name == "mark":
             try:
-                mark = _mark(data["mark"][0])
+                mark = from_table(data["mark"][0])
             except ValueError as error:
                 problems.append(Problem(line, f"mark: {error}"))
             else:
@@ -191,68 +174,6 @@ def _problem(line: int, said: str) -> Problem:
     return Problem(line + int(at[1]) - 1, said[: at.start()])
 
 
-def _mark(table: Any) -> Mark:
-    unknown = set(table) - _MARK_KEYS
-    if unknown:
-        raise ValueError(f"unknown keys {sorted(unknown)}")
-    family = table.get("family")
-    if not isinstance(family, str) or not family:
-        raise ValueError("family is missing")
-    for key in ("severity", "was"):
-        if table.get(key, "") not in ("", *SEVERITIES[:-1]):
-            raise ValueError(f"{key} {table[key]!r} is none of {SEVERITIES[:-1]}")
-    if not isinstance(table.get("known", False), bool):
-        raise ValueError("known is neither true nor false")
-    if not table.get("severity") and not table.get("known"):
-        raise ValueError("neither severity nor known is set")
-    return Mark(
-        family,
-        table.get("severity", ""),
-        table.get("known", False),
-        table.get("was", ""),
-        str(table.get("text", "")),
-    )
-
-
-# --- what it changes ----------------------------------------------------------
-
-
-def marked(mark: Mark | None, severity: str) -> tuple[str, bool]:
-    """
-    (severity, holds) of a family that is `severity` without the mark.
-
-    A mark says nothing about something worse than what was marked.
-    """
-    if mark is None:
-        return severity, False
-    if mark.was and SEVERITIES.index(severity) < SEVERITIES.index(mark.was):
-        return severity, False
-    return mark.severity or severity, True
-
-
-def apply(
-    warnings: Mapping[str, TriagedWarning], marks: Mapping[str, Mark]
-) -> Mapping[str, TriagedWarning]:
-    """`warnings` as their reader has marked them; the same object where nothing is."""
-    changed: dict[str, TriagedWarning] = {}
-    for key, warning in warnings.items():
-        severity, holds = marked(marks.get(key), warning.severity)
-        if not holds:
-            continue
-        known = marks[key].known
-        if severity == warning.severity:
-            changed[key] = replace(warning, known=known)
-        else:
-            changed[key] = replace(
-                warning,
-                severity=severity,
-                was=warning.severity,
-                by="yours",
-                known=known,
-            )
-    return {**warnings, **changed} if changed else warnings
-
-
 # --- writing ------------------------------------------------------------------
 
 
@@ -286,7 +207,7 @@ def with_mark(text: str, mark: Mark) -> str:
             kept += block.split("\n")
     text = "\n".join(kept).rstrip("\n") + "\n"
     if mark.severity or mark.known:
-        text += "\n" + _table(mark)
+        text += "\n" + to_table(mark)
     return text
 
 
@@ -302,22 +223,3 @@ def _family_of(block: str) -> str:
         return ""
     family = table.get("family", "") if isinstance(table, dict) else ""
     return family if isinstance(family, str) else ""
-
-
-def _table(mark: Mark) -> str:
-    lines = ["[[mark]]", f"family = {_quoted(mark.family)}"]
-    if mark.severity:
-        lines.append(f'severity = "{mark.severity}"')
-    if mark.known:
-        lines.append("known = true")
-    if mark.was:
-        lines.append(f'was = "{mark.was}"')
-    if mark.text:
-        lines.append(f"text = {_quoted(mark.text.partition(chr(10))[0][:200])}")
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    """A TOML text; what cannot stand in one is left out."""
-    clean = plain(text).encode("utf-8", "ignore").decode()
-    return json.dumps(clean, ensure_ascii=False)

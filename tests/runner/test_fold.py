@@ -116,9 +116,14 @@ def test_what_is_kept_is_bounded() -> None:
     assert len(points) <= SERIES_POINTS
     assert points[0][0] == 0
     assert points[-1][0] == 2999
-    assert state.lead.recent["loss"] == tuple(
-        (n, 1.0) for n in range(3000 - LOGS, 3000)
-    )
+    recent = state.lead.recent["loss"]
+    assert LOGS // 2 <= len(recent) <= LOGS
+    assert recent[0] == (0, 1.0)
+    newest = tuple((n, 1.0) for n in range(3000 - LOGS // 2, 3000))
+    assert recent[-LOGS // 2 :] == newest
+    again = fold_all([ev.of(ev.TrainingBegan(), time=9000.0, pid=PID)], state)
+    assert again.lead is not None
+    assert again.lead.recent == {}
 
 
 def test_events_of_a_later_schema_change_nothing_but_are_counted() -> None:

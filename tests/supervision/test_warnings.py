@@ -11,7 +11,8 @@ import pytest
 
 from support.runs import Trainwatch
 from trainwatch.runner.hands import Hands
-from trainwatch.runner.triage.own import Mark, own_file
+from trainwatch.runner.triage.marks import Mark
+from trainwatch.runner.triage.own import own_file
 from trainwatch.runner.view import look
 
 SCRIPT = """

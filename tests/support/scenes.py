@@ -11,8 +11,7 @@ from trainwatch.runner.fold import fold_all
 from trainwatch.runner.outcome import Outcome
 from trainwatch.runner.state import RunState
 from trainwatch.runner.summary import RunSummary
-from trainwatch.runner.triage import own
-from trainwatch.runner.triage.own import Mark
+from trainwatch.runner.triage.marks import Mark, apply
 from trainwatch.runner.verdict import judge
 from trainwatch.runner.view import RunView
 
@@ -474,7 +473,7 @@ def reviewed() -> RunView:
         "data.tokenizer": Mark("data.tokenizer", known=True),
         "metrics.adapter-idle": Mark("metrics.adapter-idle", "harmless"),
     }
-    warnings = own.apply(view.state.warnings, marks)
+    warnings = apply(view.state.warnings, marks)
     return replace(view, state=replace(view.state, warnings=warnings))
 
 

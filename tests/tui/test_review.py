@@ -10,7 +10,7 @@ from support import scenes
 from support.pilots import MakeApp, screen_text, settled, until
 from support.scenes import FakeHands
 from trainwatch.runner.outcome import Outcome
-from trainwatch.runner.triage.own import Mark
+from trainwatch.runner.triage.marks import Mark
 from trainwatch.tui.screens.mark import MarkScreen, mark_for
 from trainwatch.tui.screens.warnings import WarningsScreen
 

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
 from trainwatch.runner.state import TriagedWarning
-from trainwatch.runner.triage.own import Mark
+from trainwatch.runner.triage.marks import Mark
 from trainwatch.tui.format import safe
 from trainwatch.tui.theme import MUTED, SEVERITY_MARKS, STRONG
 from trainwatch.tui.widgets.rows import Rows

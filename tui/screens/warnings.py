@@ -15,7 +15,7 @@ from textual.widgets import OptionList, Static
 
 from trainwatch.runner.review import SHOWN, counts, facts, news, notes, ordered
 from trainwatch.runner.state import TriagedWarning
-from trainwatch.runner.triage.own import Mark
+from trainwatch.runner.triage.marks import Mark
 from trainwatch.runner.view import RunView
 from trainwatch.tui import bindings
 from trainwatch.tui.format import safe

@@ -144,7 +144,8 @@ def test_a_record_is_kept_open_while_the_console_goes_on() -> None:
 
 def test_severity_follows_the_run() -> None:
     def run(norm: float) -> RunState:
-        process = Process(pid=1, role="rank", rank=0, metrics={"grad_norm": norm})
+        recent = {"grad_norm": ((1, norm),)}
+        process = Process(pid=1, role="rank", rank=0, recent=recent)
         return RunState(processes={1: process})
 
     book = Book()

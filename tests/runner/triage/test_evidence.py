@@ -33,8 +33,15 @@ def run(
     trainable: Trainable | None = None,
     **more: Any,
 ) -> RunState:
+    known = metrics or {}
+    recent = {name: ((1, value),) for name, value in known.items()}
     process = Process(
-        pid=7, role="rank", rank=0, metrics=metrics or {}, trainable=trainable, **more
+        pid=7,
+        role="rank",
+        rank=0,
+        metrics=known,
+        trainable=trainable,
+        **{"recent": recent, **more},
     )
     return RunState(processes={7: process})
 

@@ -12,7 +12,8 @@ import pytest
 from trainwatch.probes import events as ev
 from trainwatch.runner.fold import fold
 from trainwatch.runner.state import EMPTY, RunState
-from trainwatch.runner.triage.findings import LASTING, Sign, recovered, signs
+from trainwatch.runner.triage.findings import recovered, signs
+from trainwatch.runner.triage.sign import LASTING, Sign
 
 PID = 7
 NAN, INF = float("nan"), float("inf")
@@ -273,6 +274,40 @@ def test_grad_norm_nan_is_judged_by_how_long_it_stays() -> None:
     assert by_step[9 + LASTING].severity == "serious"
 
 
+def test_what_was_before_is_not_forgotten_in_a_long_run() -> None:
+    logs = curve(
+        600,
+        lambda n: down(n) if n < 50 else 0.0,
+        rate=lambda n: 1e-4 if n < 20 else 0.0,
+    )
+    assert rules(every(logs, 10_000)) == {
+        "metrics.loss-zero": "attention",
+        "metrics.rate-zero": "attention",
+    }
+
+
+def test_a_jump_that_stays_is_not_taken_for_the_new_usual() -> None:
+    logs = curve(400, lambda n: noisy(9, 0.02)(n) + (5 if n > 60 else 0))
+    found = every(logs, 400)
+    assert [step for step, _ in found][:100] == list(range(63, 163))
+    state = folded(begun(400))
+    for step, values in enumerate(logs, 1):
+        state = folded([ev.MetricsLogged(step, None, values)], state)
+    assert state.lead is not None
+    assert recovered(found[0][1], state.lead) == ""
+
+
+def test_each_training_is_judged_by_itself() -> None:
+    state = folded(begun(20))
+    for step in range(1, 21):
+        logged = ev.MetricsLogged(step, None, {"loss": 0.2, "reward": 1.0})
+        state = folded([logged], state)
+    state = folded([ev.TrainingBegan("RewardTrainer", 0, 20)], state)
+    for step in range(1, 21):
+        state = folded([ev.MetricsLogged(step, None, {"loss": 9.0})], state)
+        assert signs(state) == ()
+
+
 def test_nothing_trainable() -> None:
     frozen = ev.ModelDescribed("LlamaForCausalLM", 1_000, 0)
     (sign,) = signs(folded(begun(10, frozen)))
@@ -310,10 +345,11 @@ def test_recovery_needs_a_better_number() -> None:
     (sign,) = signs(up)
     assert up.lead is not None
     assert recovered(sign, up.lead) == ""
-    lasting = state(*[9.0] * 70)
-    assert signs(lasting) == ()
-    assert lasting.lead is not None
-    assert recovered(sign, lasting.lead) == "", "it has not come back"
+    assert recovered(sign, up.lead) == "", "it has not come back"
+    zero = Sign("r", "serious", "", "", "", "", (), metric="loss", stuck=0.0)
+    still = state(1.0, 0.0)
+    assert still.lead is not None
+    assert recovered(zero, still.lead) == "", "it is where it was stuck"
     back = state(*[1.0] * 20, 9.0, 9.0, 9.0, 1.0)
     assert back.lead is not None
     assert "1 at step 23" in recovered(sign, back.lead)

@@ -9,7 +9,8 @@ import pytest
 from trainwatch.runner.state import TriagedWarning
 from trainwatch.runner.triage import own
 from trainwatch.runner.triage.engine import fold_key
-from trainwatch.runner.triage.own import Mark, apply, parse_own, with_mark
+from trainwatch.runner.triage.marks import Mark, apply
+from trainwatch.runner.triage.own import parse_own, with_mark
 from trainwatch.runner.triage.own_engine import OwnJudgement, engine
 from trainwatch.runner.triage.records import read
 
