@@ -227,7 +227,9 @@ class Loop:
                     self.begin("forward")
                 if self._undescribed:
                     self._undescribed = False
-                    self.process.describe(model.describe(self._own_roots()))
+                    # What comes later is trained instead of what came before.
+                    trained = self._own_roots() if self._step == 0 else [module]
+                    self.process.describe(model.describe(trained))
             elif (
                 timeline.training
                 and not learning

@@ -24,6 +24,7 @@ class GenerationPanel(Panel):
         "tokens so far, and when it will end."
     )
     MISSED = "This run generated nothing."
+    PROBED = True
     AGES = True
 
     def has_data(self, view: RunView) -> bool:

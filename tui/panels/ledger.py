@@ -35,6 +35,7 @@ class LedgerPanel(Panel):
     TITLE = "Memory"
     PROMISE = MemoryPanel.PROMISE
     MISSED = MemoryPanel.MISSED
+    PROBED = True
     AGES = True
     GROWS = True
 

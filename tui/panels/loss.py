@@ -22,6 +22,7 @@ class LossPanel(Panel):
     TITLE = "Loss: a training signal, not quality"
     PROMISE = "Drawn from the first logged loss on."
     MISSED = "This run logged no loss."
+    PROBED = True
 
     def has_data(self, view: RunView) -> bool:
         return bool(view.state.series.get("loss"))

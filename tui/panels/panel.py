@@ -9,6 +9,7 @@ from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from trainwatch.runner.unseen import log_only
 from trainwatch.runner.view import NOTHING, RunView
 from trainwatch.tui.faces import FACES, Face, face_of
 from trainwatch.tui.format import wrapped
@@ -42,6 +43,8 @@ class Panel(Widget):
     """What will stand here, said while it is empty."""
     MISSED: ClassVar[str] = ""
     """Said when the run ended without it."""
+    PROBED: ClassVar[bool] = False
+    """Only a probe can tell it."""
     AGES: ClassVar[bool] = False
     """It shows ages, so it is drawn once a second."""
     MOVES: ClassVar[bool] = True
@@ -121,11 +124,18 @@ class Panel(Widget):
         if width < 1 or height < 1:
             return []
         if self._face.name == "empty":
-            text = self.MISSED if self.view.state.over else self.PROMISE
-            lines = wrapped(text, width)
+            lines = wrapped(self._absent(), width)
         else:
             lines = self.lines(self.view, width, height)
         return [line.truncate(width, ellipsis=True) for line in lines[:height]]
+
+    def _absent(self) -> str:
+        """What is said while there is nothing."""
+        state = self.view.state
+        why = log_only(state) if self.PROBED else None
+        if why is not None:
+            return f"Not seen: only a probe could tell, and there is none ({why})."
+        return self.MISSED if state.over else self.PROMISE
 
 
 _FACE_CLASSES = frozenset(f"-{name}" for name in FACES)

@@ -44,6 +44,7 @@ class PhasePanel(Panel):
         "program's Python has started, with its age against the usual."
     )
     MISSED = "No probe connected in this run, so its phases are not known."
+    PROBED = True
     AGES = True
 
     def has_data(self, view: RunView) -> bool:

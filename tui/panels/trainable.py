@@ -20,6 +20,7 @@ class TrainablePanel(Panel):
     TITLE = "Trainable"
     PROMISE = "Counted when the training begins: parameters that are trained, of all."
     MISSED = "The parameters of this run were not counted."
+    PROBED = True
     MOVES = False
 
     def has_data(self, view: RunView) -> bool:
