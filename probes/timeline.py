@@ -141,6 +141,7 @@ class Timeline:
         "_counts",
         "_emit",
         "_ended",
+        "_fetch_began",
         "_fetched",
         "_flushed",
         "_last",
@@ -228,7 +229,9 @@ class Timeline:
         """The change with which the last step ended."""
         self._ended = self._told = self._so_far()
         self._lock = threading.Lock()
+        self._fetch_began = 0
         self._fetched: Optional[Tuple[int, int]] = None
+        """When the last fetch before training began, and how long it took."""
         self._unwinding = (0, 0)
 
     # --- who listens ---
@@ -275,6 +278,8 @@ class Timeline:
             self.changes.add(number)
             return
         began = self._clock()
+        if number == FETCH and not self.training:
+            self._fetch_began = began
         self._turn(number)
         self._called(PHASES[number])
         if meter.on:
@@ -294,9 +299,7 @@ class Timeline:
         self.open = around
         self._turn((outer if around else self._outermost()) | AGAIN)
         if number == FETCH and not self.training:
-            self._account_all()
-            last = self._spent[FETCH] - (self._fetched or (0, 0))[1]
-            self._fetched = (began - last, self._spent[FETCH])
+            self._fetched = (self._fetch_began, began - self._fetch_began)
         self._show_top()
         if meter.on:
             meter.seconds += (self._clock() - began) / NANO

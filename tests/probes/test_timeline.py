@@ -176,6 +176,22 @@ def test_a_fetch_before_training_belongs_to_the_first_step(
     assert told[0].phases["fetch"] == [1, 0.5]
 
 
+def test_of_the_fetches_before_training_only_the_last_one_counts(
+    timeline: Timeline, clock: Clock, told: list[Any]
+) -> None:
+    fetch = flight.NUMBER["fetch"]
+    for seconds in (5.0, 7.0, 0.5):
+        outer, around = timeline.top, timeline.open
+        timeline.go(fetch)
+        clock.pass_(seconds)
+        timeline.back(fetch, outer, around)
+    clock.pass_(0.25)
+    timeline.begin_training(0)
+    timeline.end_step(1)
+    assert told[0].seconds == pytest.approx(0.75)
+    assert told[0].phases["fetch"] == [1, 0.5]
+
+
 def test_fast_steps_are_told_in_sums(
     timeline: Timeline, clock: Clock, told: list[Any]
 ) -> None:
