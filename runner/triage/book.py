@@ -80,8 +80,8 @@ class Book:
         """Fingerprints of what probes reported."""
         self._alone: OrderedDict[str, tuple[str, int]] = OrderedDict()
         """Fingerprint -> family and how often only the console had said it."""
-        self._judged: Process | None = None
-        """The process whose metrics our findings were last asked of."""
+        self._found_in = _rests_on(None)
+        """What our findings were last asked of."""
 
     # --- in -----------------------------------------------------------------
 
@@ -194,8 +194,9 @@ class Book:
             family.look(state, now)
             if (family.severity, bool(family.shown)) != before:
                 told.append(family.tell(now, self._known))
-        if state.lead is not self._judged:
-            self._judged = state.lead
+        seen = _rests_on(state.lead)
+        if any(new is not old for new, old in zip(seen, self._found_in, strict=True)):
+            self._found_in = seen
             told += self._find(state, now)
         return told
 
@@ -288,8 +289,7 @@ class Book:
         judgement = self._engine.judge(record)
         if judgement is None:
             return
-        logged = self._judged is not None and bool(self._judged.metrics)
-        if logged and is_printed_metrics(record.message):
+        if self._found_in[0] and is_printed_metrics(record.message):
             return  # Our findings see the same as numbers.
         family = self._count(
             record,
@@ -377,6 +377,13 @@ class Book:
         family.count += count
         family.changed = True
         return family
+
+
+def _rests_on(lead: Process | None) -> tuple[object, ...]:
+    """The parts of a process that our findings look at, the metrics first."""
+    if lead is None:
+        return (None,) * 5
+    return lead.recent, lead.trainable, lead.training, lead.ledger, lead.generated
 
 
 def is_printed_metrics(message: str) -> bool:
