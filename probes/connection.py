@@ -122,7 +122,11 @@ class Connection:
         """What comes in at the first, sent into the second, ends the thread's
         sleep."""
         self._rung = False
-        self._stopping = False
+        self._turn = 0
+        """Whose turn it is to run: a thread of an earlier turn ends."""
+        self._sending = threading.Lock()
+        """Held at work: a thread that `pause` did not see end may still be in the
+        middle of a line."""
         self._thread: Optional[threading.Thread] = None
         self._silent = False
 
@@ -166,7 +170,6 @@ class Connection:
         """Start the thread."""
         if self._silent or self._thread is not None:
             return
-        self._stopping = False
         if self._bell is None:
             try:
                 self._bell = socket.socketpair()
@@ -176,7 +179,9 @@ class Connection:
                 return
             for end in self._bell:
                 end.setblocking(False)
-        thread = threading.Thread(target=self._run, name="trainwatch", daemon=True)
+        thread = threading.Thread(
+            target=self._run, args=(self._turn,), name="trainwatch", daemon=True
+        )
         try:
             thread.start()
         except RuntimeError:
@@ -191,7 +196,7 @@ class Connection:
         if thread is None or self._silent:
             return
         self.paused = True
-        self._stopping = True
+        self._turn += 1
         self._ring()
         deadline = time.monotonic() + FAREWELL_S
         thread.join(FAREWELL_S)
@@ -226,12 +231,13 @@ class Connection:
         self.paused = False
         deadline = time.monotonic() + FAREWELL_S
         self._next_try = 0.0
-        while self._ready() and (self._queue or self._lines):
-            self._encode()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            self._send(left)
+        if self._sending.acquire(timeout=FAREWELL_S):
+            while self._ready() and (self._queue or self._lines):
+                self._encode()
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._send(left)
         self._silent = True
         self._unhang()
         if self._socket is not None:
@@ -246,16 +252,17 @@ class Connection:
 
     # --- the thread's side ---
 
-    def _run(self) -> None:
+    def _run(self, turn: int) -> None:
         ticked = 0.0
         readable = False
-        while not self._stopping:
+        while self._turn == turn:
             try:
-                if self._ready():
-                    if readable:
-                        self._receive()
-                    self._encode()
-                    self._send()
+                with self._sending:
+                    if self._turn == turn and self._ready():
+                        if readable:
+                            self._receive()
+                        self._encode()
+                        self._send()
                 now = time.monotonic()
                 if now - ticked >= 0.9 * INTERVAL_S:
                     ticked = now
@@ -263,11 +270,11 @@ class Connection:
             except Exception as error:
                 self.errors += 1
                 switch_off("connection", error)
-            readable = self._sleep()
+            readable = self._sleep(turn)
 
-    def _sleep(self) -> bool:
+    def _sleep(self, turn: int) -> bool:
         """Wait until there is something to do; True if it is to read a request."""
-        if self._bell is None or self._stopping:
+        if self._bell is None or self._turn != turn:
             return False
         bell, line = self._bell[0], self._socket
         poll = select.poll()
@@ -279,7 +286,10 @@ class Connection:
         ready = dict(poll.poll(0 if full else int(1000 * INTERVAL_S)))
         self._rung = False
         if bell.fileno() in ready:
-            bell.recv(4096)
+            try:
+                bell.recv(4096)
+            except BlockingIOError:
+                pass  # A thread of another turn has heard it.
         return line is not None and ready.get(line.fileno(), 0) & ~select.POLLOUT > 0
 
     def _ready(self) -> bool:

@@ -72,6 +72,22 @@ def test_partial_writes_keep_the_lines_whole(line: Connection, collector: Any) -
     assert line.dropped == 0
 
 
+def test_a_thread_that_was_not_seen_to_end_tears_no_line(
+    line: Connection, collector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAREWELL_S", 0.0)
+    text = "x" * 50_000
+    line.start()
+    for number in range(200):
+        line.emit(ev.WarningRaised(text=text, line=number))
+        line.pause()
+        line.resume()
+    monkeypatch.setattr(module, "FAREWELL_S", 0.5)
+    collector.wait(lambda: len(collector.of("warning_raised")) == 200)
+    assert [w.line for w in collector.of("warning_raised")] == list(range(200))
+    assert {w.text for w in collector.of("warning_raised")} == {text}
+
+
 def test_when_nobody_reads_the_sparable_is_dropped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
