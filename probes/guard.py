@@ -178,13 +178,14 @@ def follow(owner: Any, name: str, then: Callable[[Any, Any], None]) -> bool:
     def followed(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
         if probe not in _off:
-            began = clock() if meter.on else 0.0
+            began, seconds = clock() if meter.on else 0.0, meter.seconds
             try:
                 then(args, result)
             except Exception as failure:
                 switch_off(probe, failure)
             if began:
-                meter.seconds += clock() - began
+                # What it called may have counted itself.
+                meter.seconds = seconds + clock() - began
                 meter.calls += 1
         return result
 

@@ -391,12 +391,6 @@ class Loop:
                 self.begin("gradient scaler")
             self._count_step(optimizer, lead, True)
 
-    def end_skipped(self, step: int) -> None:
-        """A step that was skipped is told by itself, however fast it was."""
-        self.timeline.flush()
-        self.timeline.end_step(step, skipped=True)
-        self.timeline.flush()
-
     def _elsewhere(self) -> bool:
         """Is it another thread than this one whose steps are counted?"""
         timeline = self.timeline
@@ -449,10 +443,7 @@ class Loop:
         self._step += 1
         micro_steps = self.timeline.micro_steps
         self.process.cost.step_ended()
-        if skipped:
-            self.end_skipped(self._step)
-        else:
-            self.timeline.end_step(self._step)
+        self.timeline.end_step(self._step, skipped=skipped)
         if self._bars.look(self._step):
             self.process.emit(LengthGuessed(self._bars.total, "its progress bar"))
         if not self._discovered:

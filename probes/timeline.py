@@ -452,7 +452,10 @@ class Timeline:
         self._look_out()
 
     def end_step(self, step: int, *, skipped: bool = False) -> None:
-        """The step that makes it `step` steps done is over."""
+        """
+        The step that makes it `step` steps done is over. One that was skipped is
+        told by itself, however fast it was.
+        """
         if self.silent or not self.training:
             return
         now = self._clock()

@@ -80,11 +80,8 @@ class Watch:
         skipped = taken == self._optimizer_steps and taken > 0
         self._optimizer_steps = taken
         self.process.cost.step_ended()
-        if skipped or self.loop.skipped_steps:
-            self.loop.skipped_steps = 0
-            self.loop.end_skipped(step)
-        else:
-            self.timeline.end_step(step)
+        self.timeline.end_step(step, skipped=skipped or self.loop.skipped_steps > 0)
+        self.loop.skipped_steps = 0
         requests = self.process.requests
         if requests is not None:
             if self.saving:
