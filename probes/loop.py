@@ -78,6 +78,7 @@ class Loop:
         self._calls = References()
         self._classes: Dict[Any, Any] = {}
         """The classes of roots, each with its own `__call__`."""
+        self._beginning = threading.Lock()
         self.inside = threading.local()
         """While a root is looked for: `any` module is under way in this thread."""
         self.discovery: Optional[Callable[[], None]] = None
@@ -409,18 +410,26 @@ class Loop:
     # --- plain loops ---
 
     def begin(self, evidence: str) -> None:
-        """A plain loop trains."""
-        self.process.identify(evidence)
-        self.process.cost.begin()
-        self._step = 0
-        self._lead = None
-        self._stepped.clear()
-        self._bars = Bars()
-        self.timeline.begin_training(0)
-        self._requests().open(0)
-        self.process.emit(
-            TrainingBegan(trainer=PLAIN, step=0, can_save=True, resumable=False)
-        )
+        """A plain loop trains. Where two threads begin at once, the first one does;
+        the other one does not wait for it."""
+        if not self._beginning.acquire(blocking=False):
+            return
+        try:
+            if self.timeline.training:
+                return
+            self.process.identify(evidence)
+            self.process.cost.begin()
+            self._step = 0
+            self._lead = None
+            self._stepped.clear()
+            self._bars = Bars()
+            self.timeline.begin_training(0)
+            self._requests().open(0)
+            self.process.emit(
+                TrainingBegan(trainer=PLAIN, step=0, can_save=True, resumable=False)
+            )
+        finally:
+            self._beginning.release()
 
     def end(self, *, stopped: bool = False) -> None:
         """A plain loop is over."""
