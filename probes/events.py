@@ -322,6 +322,66 @@ class LedgerMeasured:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """
+    What a phase that is to come will need of memory. Told before it runs, and
+    waited for: the process may be dead a moment later.
+    """
+
+    phase: str = ""
+    """`optimizer` or `backward`."""
+    step: Optional[int] = None
+    """The step that it is about, counted from 1."""
+    needs: Optional[int] = None
+    """The most bytes that it will hold on top of `held`; None: cannot tell."""
+    headroom: Optional[int] = None
+    """Bytes that are left under `limit`; None: no limit is known."""
+    limit: Optional[int] = None
+    limit_by: str = ""
+    """Which limit is met first: `RLIMIT_AS`, `cgroup`, `RAM`, `card`, ..."""
+    fits: Optional[bool] = None
+    """None: cannot tell."""
+    method: str = ""
+    """How `needs` was found, or why it cannot be told."""
+    held: Optional[int] = None
+    """Bytes that count against `limit` when this is told."""
+    device: str = ""
+    asked: str = ""
+    """`train begin`, `optimizer` (just before its call) or `step end`."""
+    gradients: Optional[int] = None
+    """Of `needs`: gradients that do not exist yet."""
+    state: Optional[int] = None
+    """Of `needs`: optimizer state, which stays."""
+    temporary: Optional[int] = None
+    """Of `needs`: what lives only inside the call."""
+    optimizer: str = ""
+    implementation: str = ""
+    alternative: str = ""
+    """A setting of the same optimizer that would fit, `fused=True`; "": none."""
+    alternative_needs: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class ForecastMet:
+    """What came of a forecast of the same `phase` and `step`."""
+
+    phase: str = ""
+    step: Optional[int] = None
+    needs: Optional[int] = None
+    """What was forecast."""
+    got: Optional[int] = None
+    """What it took."""
+    at_most: bool = False
+    """`got` is a bound: the peak of the process did not rise."""
+    by: str = ""
+    """What `got` was measured by."""
+    state: Optional[int] = None
+    """Optimizer state that was forecast."""
+    state_got: Optional[int] = None
+    """Optimizer state of the live tensors."""
+
+
+@dataclass(frozen=True)
 class WarningRaised:
     """A warning where it was born: `source` is `warnings`, `logging`,
     `console`."""
@@ -586,6 +646,8 @@ ProbeBody = Union[
     GenerationEnded,
     MemorySampled,
     LedgerMeasured,
+    Forecast,
+    ForecastMet,
     WarningRaised,
     ExceptionRaised,
     CheckpointSaved,
