@@ -1,0 +1,3 @@
+"""
+Whether a training will fit into a device's memory, before anything runs.
+"""
