@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from trainwatch.runner.fit.cuda_allocator import CudaAllocator
+from trainwatch.runner.fit.devices import parse
 from trainwatch.runner.fit.mps_allocator import ALIGN, MpsAllocator
 from trainwatch.runner.fit.replay import Full, replay
+from trainwatch.runner.fit.reserved import reserved
 from trainwatch.runner.fit.trace import Trace
 
 MIB = 1 << 20
@@ -236,3 +238,26 @@ def test_mps_is_full_at_the_high_watermark() -> None:
     assert told.full_in is None
     assert (told.reserved_peak, told.reserved_in) == (1350 * MIB, "backward")
     assert replay(trace, MpsAllocator(limit=1200 * MIB)).full_in == "forward"
+
+
+def test_each_device_has_its_allocator_and_its_limits() -> None:
+    trace = Trace()
+    trace.begin("load")
+    for _ in range(30):
+        trace.allocate(GIB)
+    trace.begin("optimizer")
+    trace.allocate(GIB)
+    cuda = reserved(trace, parse("cuda:24GB", {}))
+    assert cuda is not None
+    assert (cuda.full_in, cuda.reserved_peak) == ("load", 23 * GIB)
+    mac = reserved(trace, parse("mps:36GB", {}))
+    assert mac is not None
+    assert (mac.full_in, mac.reserved_in) == (None, "optimizer")
+    small = reserved(trace, parse("mps:16GB", {}))
+    assert small is not None
+    assert small.full_in == "load"
+    for name in ("mps:16GB", "cuda:24GB"):
+        free = reserved(trace, parse(name, {}), limited=False)
+        assert free is not None
+        assert (free.full_in, free.reserved_peak) == (None, 31 * GIB)
+    assert reserved(trace, parse("cpu:16GB", {})) is None
