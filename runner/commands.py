@@ -12,11 +12,14 @@ import signal
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.state import Process, RunState
+
+if TYPE_CHECKING:
+    from trainwatch.runner.keyboard import Keyboard
 
 
 class Access(Protocol):
@@ -25,6 +28,7 @@ class Access(Protocol):
     folder: Path
     terminal: int
     receiver: Receiver
+    keyboard: Keyboard
 
     @property
     def child(self) -> int: ...

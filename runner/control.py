@@ -20,7 +20,17 @@ from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.launch import CONTROL_SOCKET
 from trainwatch.runner.outcome import Outcome
 
-COMMANDS = ("abort", "snapshot", "stack", "type", "interrupt", "resize", "ping")
+COMMANDS = (
+    "abort",
+    "snapshot",
+    "stack",
+    "keyboard",
+    "keys",
+    "type",
+    "interrupt",
+    "resize",
+    "ping",
+)
 
 
 def ask(
@@ -50,7 +60,7 @@ def progress(
     Raises:
         RefusedError: the run is over, or nobody answers.
     """
-    connection = _connect(folder)
+    connection = connect(folder)
     deadline = None if wait_s is None else time.monotonic() + wait_s
     with connection:
         line = json.dumps({"command": command, **arguments}).encode() + b"\n"
@@ -93,7 +103,13 @@ def _outcome(answer: Mapping[str, Any]) -> Outcome:
     )
 
 
-def _connect(folder: Path) -> socket.socket:
+def connect(folder: Path) -> socket.socket:
+    """
+    A connection to the run's supervisor.
+
+    Raises:
+        RefusedError: the run is over, or nobody answers.
+    """
     facts = truth.correct(folder)
     if facts.over:
         raise RefusedError(f"run {facts.name} is over: {facts.status}")

@@ -8,6 +8,7 @@ from typing import Any
 from trainwatch.runner import control, review
 from trainwatch.runner.document import review_document
 from trainwatch.runner.errors import RefusedError
+from trainwatch.runner.handover import hand_over
 from trainwatch.runner.outcome import Outcome
 from trainwatch.runner.state import RunState
 from trainwatch.runner.triage import own
@@ -29,6 +30,9 @@ class Hands:
     def type_text(self, folder: Path, data: bytes) -> Outcome:
         text = data.decode("utf-8", "replace")
         return self._ask(folder, "type", wait_s=5, text=text)
+
+    def hand_over(self, folder: Path) -> Outcome:
+        return hand_over(folder)
 
     def mark(self, mark: Mark) -> Outcome:
         """Put `mark` into the user's own file."""

@@ -37,6 +37,7 @@ from trainwatch.runner.flights import Flights
 from trainwatch.runner.growth import Growth
 from trainwatch.runner.host import HostSampler, worth_telling
 from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
+from trainwatch.runner.keyboard import Hold, Keyboard
 from trainwatch.runner.link import KeeperLink
 from trainwatch.runner.log import EventLog
 from trainwatch.runner.receiver import Receiver
@@ -63,6 +64,7 @@ COMMANDS: dict[str, type[Command]] = {
     "abort": Abort,
     "snapshot": Snapshot,
     "stack": Stack,
+    "keyboard": Hold,
 }
 
 
@@ -99,6 +101,7 @@ class Supervisor:
         self.facts = manifest.read(folder)
         self._selector = selectors.DefaultSelector()
         self.receiver = Receiver(events, self._selector)
+        self.keyboard = Keyboard(terminal, self._selector)
         self._keeper = KeeperLink(link, self._selector, keeper, child)
         self._clients = Clients(control, self._selector, self._asked, self._client_left)
         self.flights = Flights(folder)
@@ -160,6 +163,8 @@ class Supervisor:
                     self._receive(key.fileobj)
                 elif key.data is self._clients:
                     self._clients.ready(key.fileobj)
+                elif key.data is self.keyboard:
+                    self.keyboard.ready()
                 else:
                     self._hear_keeper()
             self._tick(time.monotonic())
@@ -389,10 +394,13 @@ class Supervisor:
         if name in COMMANDS:
             self._start(COMMANDS[name], client, message)
             return
+        if name == "keys":
+            self.keyboard.keys(client, message)
+            return
         quick: dict[str, Callable[[Mapping[str, Any]], str]] = {
-            "type": self._type,
+            "type": functools.partial(self.keyboard.type, client),
             "interrupt": lambda _: "interrupted" if interrupt(self) else "",
-            "resize": self._resize,
+            "resize": self.keyboard.resize,
             "ping": lambda _: f"supervisor {os.getpid()}",
         }
         if name not in quick:
@@ -400,6 +408,8 @@ class Supervisor:
             return
         try:
             answer(client, "done", quick[name](message))
+        except RefusedError as error:
+            answer(client, "refused", str(error))
         except (OSError, ValueError, KeyError, TypeError) as error:
             answer(client, "failed", str(error))
 
@@ -424,18 +434,6 @@ class Supervisor:
             move(command)
         except OSError as error:
             command.finish("failed", str(error))
-
-    def _type(self, message: Mapping[str, Any]) -> str:
-        data = str(message["text"]).encode()
-        os.write(self.terminal, data)
-        return f"typed {len(data)} bytes"
-
-    def _resize(self, message: Mapping[str, Any]) -> str:
-        rows, columns = int(message["rows"]), int(message["columns"])
-        if not (0 < rows < 1000 and 0 < columns < 1000):
-            raise ValueError("not a terminal's size")
-        launch.set_size(self.terminal, (rows, columns))
-        return f"{columns}x{rows}"
 
     # --- the keeper ---
 

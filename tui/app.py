@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -249,6 +249,25 @@ class TrainwatchApp(App[Left]):
         state, path = self.view.state, Path(self.cwd, path.expanduser())
         self.note("export", None)
         self._lane.ask("export", lambda: self.hands.export(state, path))
+
+    def hand_over(self) -> bool:
+        """
+        Give the terminal to the program until the user takes it back; False where
+        that cannot be done here.
+        """
+        if self.folder is None or self._follower is None:
+            return False
+        try:
+            with self.suspend():
+                self._follower.silent = True
+                try:
+                    outcome = self.hands.hand_over(self.folder)
+                finally:
+                    self._follower.silent = False
+        except SuspendNotSupported:
+            return False
+        self.note("keyboard", outcome.outcome, outcome.detail)
+        return True
 
     def type_line(self, text: str) -> None:
         """Send `text` and a newline to the program."""

@@ -32,7 +32,9 @@ STACK = key("t", "stack", "stack", "Show what every process is executing right n
 WARNINGS = key("w", "warnings", "warnings", "All warnings: why they come, what to do")
 MEMORY = key("m", "memory", "memory", "Memory of every process, with its ledger")
 CONSOLE = key("l", "console", "console", "What the program wrote, with search")
-TYPE = key("i", "type", "type", "Type a line to the program, as on its own keyboard")
+TYPE = key(
+    "i", "type", "type", "Give the keyboard to the program; ctrl+] takes it back"
+)
 LEAVE = key("q,d", "leave", "leave", "Leave; the run goes on and can be attached again")
 HELP = key("question_mark", "help", "help", "Show these keys")
 PALETTE = key(

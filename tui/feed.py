@@ -44,6 +44,8 @@ class Follower:
 
     def __init__(self, folder: Path, open_feed: OpenFeed, post: Post) -> None:
         self.folder = folder
+        self.silent = False
+        """Goes on reading, and posts nothing."""
         self._open_feed = open_feed
         self._post = post
         self._stopped = threading.Event()
@@ -77,7 +79,9 @@ class Follower:
                 told = ""
                 now = time.monotonic()
                 due = shown is None or now - told_at >= SHOW_S
-                if due and (shown is None or worth_showing(shown, view)):
+                if self.silent:
+                    shown = None
+                elif due and (shown is None or worth_showing(shown, view)):
                     shown, told_at = view, now
                     self._tell(RunUpdated(view))
                 pause = OVER_S if view.state.over and view.caught_up else LIVE_S

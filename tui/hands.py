@@ -34,6 +34,9 @@ class Hands(Protocol):
 
     def type_text(self, folder: Path, data: bytes) -> Outcome: ...
 
+    def hand_over(self, folder: Path) -> Outcome:
+        """Give this terminal to the program. Only while the app is suspended."""
+
     def mark(self, mark: Mark) -> Outcome:
         """Keep a mark on a family of warnings."""
 

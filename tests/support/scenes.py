@@ -768,6 +768,10 @@ class FakeHands:
         self.calls.append(("type", folder, data))
         return self.outcome
 
+    def hand_over(self, folder: Path) -> Outcome:
+        self.calls.append(("hand over", folder))
+        return self.outcome
+
     def mark(self, mark: Mark) -> Outcome:
         self.calls.append(("mark", mark))
         return self.outcome

@@ -104,7 +104,7 @@ class Bound(Screen[None]):
         self.app.push_screen(StackScreen())
 
     def action_type(self) -> None:
-        if self._over("type"):
+        if self._over("type") or self.watcher.hand_over():
             return
         self.add_class("-typing")
         self.query_one(Prompt).ask(
