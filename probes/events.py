@@ -300,11 +300,24 @@ class MemorySampled:
     device: str = "cpu"
     allocated: Optional[int] = None
     reserved: Optional[int] = None
+    """By the allocator or the driver; on a CPU under RLIMIT_AS the address space."""
     peak: Optional[int] = None
     rss: Optional[int] = None
     torch_limit: Optional[int] = None
     physical: Optional[int] = None
     phase: str = ""
+    budget: Optional[int] = None
+    """The limit to plan with, the smallest of `lines`."""
+    budget_by: str = ""
+    lines: Dict[str, int] = field(default_factory=dict)
+    """Every limit that is known, by name."""
+    high_ratio: Optional[float] = None
+    """MPS: of the recommended working set, where torch stops; 0 is no limit."""
+    low_ratio: Optional[float] = None
+    ratios_set: Dict[str, str] = field(default_factory=dict)
+    """Variables that set these ratios, as they were when torch was imported."""
+    ratios_late: bool = False
+    """They were changed after torch was imported."""
 
 
 @dataclass(frozen=True)
@@ -839,6 +852,7 @@ _KINDS: Dict[str, Callable[[Any], Any]] = {
     "List[str]": _list(_text),
     "List[int]": _list(_integer),
     "Dict[str, int]": _dict(_integer),
+    "Dict[str, str]": _dict(_text),
     "Dict[str, float]": _dict(_number),
     "Dict[str, List[float]]": _dict(_list(_number)),
 }

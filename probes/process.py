@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .device import Sampler
     from .events import ModelDescribed
     from .loop import Loop
+    from .memory import Sampler as MemorySampler
     from .timeline import Timeline
 
 VERSION = "1"
@@ -54,6 +55,8 @@ class Process:
         """Kinds of devices that models of this process were seen on."""
         self.sampler: Optional[Sampler] = None
         """Times steps by the device's clock, where it has one."""
+        self.memory: Optional[MemorySampler] = None
+        """Samples what this process holds."""
         self.cautions: Optional[Fold] = None
         self.keep: List[Any] = []
         """What must live as long as the process."""
