@@ -166,6 +166,25 @@ class Connection:
             except OSError:
                 self.errors += 1
 
+    def hurry(self, within: float) -> None:
+        """
+        Send what waits from the calling thread, and return when it has left or after
+        `within` seconds: what comes next may be the end of the process.
+        """
+        deadline = time.monotonic() + within
+        if self._silent or not self._sending.acquire(timeout=within):
+            return
+        try:
+            while self._socket is not None and (self._queue or self._lines):
+                self._encode()
+                self._send()
+                if time.monotonic() >= deadline:
+                    return
+                if self._lines:
+                    time.sleep(0.001)
+        finally:
+            self._sending.release()
+
     def start(self) -> None:
         """Start the thread."""
         if self._silent or self._thread is not None:

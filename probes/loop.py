@@ -23,6 +23,7 @@ from .calls import NONE, Inner, give_up, phase_call, wrap_phase
 from .commands import Request, Requests
 from .events import LengthGuessed, TrainingBegan, TrainingEnded
 from .flight import AGAIN, NUMBER, RING, SHIFT
+from .forecast import Forecaster
 from .guard import around, guarded
 from .process import Process
 from .references import References
@@ -103,6 +104,7 @@ class Loop:
         self._step = 0
         self._stop = False
         self._bars = Bars()
+        self.forecaster = Forecaster(process)
 
     # --- the root ---
 
@@ -547,15 +549,21 @@ class Loop:
         if layout != self._layout:
             self._layout = layout
             self._gradients = ledger.gradient_bytes(optimizer)
+            self.forecaster.before_step(optimizer, self._step_under_way())
 
     def _measure(self, optimizer: Any) -> None:
         gradients, self._gradients = self._gradients, None
         if gradients is None:
             return
-        step = self.timeline.step if self.trainers else self._step
-        self.process.emit(
-            ledger.measure(max(0, step) + 1, self._own_roots(), optimizer, gradients)
+        measured = ledger.measure(
+            self._step_under_way(), self._own_roots(), optimizer, gradients
         )
+        self.process.emit(measured)
+        self.forecaster.after_step(measured)
+
+    def _step_under_way(self) -> int:
+        """Counted from 1."""
+        return 1 + max(0, self.timeline.step if self.trainers else self._step)
 
     def _own_roots(self) -> List[Any]:
         """The roots without those that sit inside another one."""

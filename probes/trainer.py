@@ -148,6 +148,7 @@ class Watch:
         )
         if root is not None:
             self.process.describe(model.describe([root]))
+        self.loop.forecaster.at_begin(getattr(trainer, "optimizer", None))
 
     def obey(self, requests: Requests, due: Sequence[Request], control: Any) -> None:
         """Do what is asked for at the end of this step."""
