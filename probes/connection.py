@@ -41,6 +41,9 @@ INTERVAL_S = 0.5
 """How long the thread sleeps at most, and an event waits at most."""
 PROMPT_S = 0.25
 """An event that comes this long after the last ones were sent is sent at once."""
+PATIENT = frozenset(("metrics_logged", "device_timed", "probe_counted"))
+"""Of these, the event before must be as old too: a loop of quick steps logs all the
+time, and each time the thread runs, a step waits for the interpreter."""
 BACK_OFF_S = (0.2, 5.0)
 FAREWELL_S = 0.5
 """How long a process that ends may wait for the supervisor to take its last
@@ -118,6 +121,7 @@ class Connection:
         self._next_try = 0.0
         self._back_off = BACK_OFF_S[0]
         self._sent_at = 0.0
+        self._said_at = 0.0
         self._bell: Optional[Tuple[socket.socket, socket.socket]] = None
         """What comes in at the first, sent into the second, ends the thread's
         sleep."""
@@ -154,7 +158,9 @@ class Connection:
         elif kind == "training_ended":
             self._known.pop("training_began", None)
         self._queue.append(item)
-        if not self._rung and (waiting >= BATCH or now - self._sent_at > PROMPT_S):
+        quiet = now - (self._said_at if kind in PATIENT else self._sent_at)
+        self._said_at = now
+        if not self._rung and (waiting >= BATCH or quiet > PROMPT_S):
             self._ring()
 
     def _ring(self) -> None:

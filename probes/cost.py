@@ -12,7 +12,7 @@ from typing import Optional
 from .guard import Meter
 
 FIRST = 16
-EVERY = 16
+EVERY = 64
 
 
 class StepCost:

@@ -124,7 +124,7 @@ class FlightRecord(Changes):
         OSError: the file cannot be created or mapped.
     """
 
-    __slots__ = ("_belongs", "_detail", "_map", "path")
+    __slots__ = ("_belongs", "_detail", "_map", "path", "steps")
 
     def __init__(self, path: str, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.path = path
@@ -136,7 +136,10 @@ class FlightRecord(Changes):
             self._map = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)
-        super().__init__(memoryview(self._map)[_RING_AT:].cast("Q"), clock)
+        view = memoryview(self._map)
+        super().__init__(view[_RING_AT:].cast("Q"), clock)
+        self.steps = view[_STEP_AT : _STEP_AT + _STEP.size].cast("q")
+        """Steps done, and micro-steps of the next one."""
         self._belongs = 0
         """The change that the counters and the detail belong to."""
         self._detail = b""
@@ -152,7 +155,7 @@ class FlightRecord(Changes):
 
     def step(self, steps: int = _UNKNOWN, micro_steps: int = _UNKNOWN) -> None:
         """`steps` are done, and `micro_steps` of the next one."""
-        _STEP.pack_into(self._map, _STEP_AT, steps, micro_steps)
+        self.steps[0], self.steps[1] = steps, micro_steps
 
     def describe(
         self,
@@ -221,6 +224,7 @@ class FlightRecord(Changes):
 
     def close(self) -> None:
         self.ring.release()
+        self.steps.release()
         self._map.close()
 
 

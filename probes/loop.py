@@ -28,7 +28,7 @@ from .guard import around, guarded
 from .process import Process
 from .references import References
 from .saving import place
-from .timeline import BACKWARD, FETCH, INSIDE, Span, Timeline
+from .timeline import BACKWARD, FETCH, FULL, INSIDE, Span, Timeline
 
 PLAIN = "plain loop"
 MAX_ROOTS = 8
@@ -60,6 +60,7 @@ class Loop:
         self.timeline = timeline
         self.torch = torch
         self.is_compiling: Callable[[], bool] = torch.compiler.is_dynamo_compiling
+        self._learns: Callable[[], bool] = torch.is_grad_enabled
         self.trainers = 0
         """Calls of a trainer's `train` that are under way: it says when a step
         ends, not the optimizer."""
@@ -218,10 +219,10 @@ class Loop:
         reference = self.known.get(id(module))
         if reference is None or reference() is not module:
             return NONE
-        if id(module) in self._references:
+        if self._references and id(module) in self._references:
             return REFERENCE
         timeline = self.timeline
-        learning = self.torch.is_grad_enabled()
+        learning = self._learns()
         if not self.trainers:
             if learning and module.training:
                 if self._evaluating is not None:
@@ -245,8 +246,10 @@ class Loop:
             return REFERENCE
         if self._open or self._stepping:
             self._drop_stale_optimizers()
-        timeline.make_room()
-        timeline.tokens += _token_count(args, kwargs)
+        if timeline.changes.at - timeline.read > FULL:
+            timeline.make_room()
+        ids = kwargs.get("input_ids")
+        timeline.tokens += ids.numel() if hasattr(ids, "numel") else _count(args)
         return FORWARD
 
     def before_backward(self, args: Any, kwargs: Any) -> int:
@@ -576,15 +579,13 @@ def _nothing() -> None:
     """No module is being evaluated."""
 
 
-def _token_count(args: Any, kwargs: Any) -> int:
-    """Elements of `input_ids`, or of a first argument that looks like it; `args[0]`
-    is the module."""
-    ids = kwargs.get("input_ids")
-    if ids is None and len(args) > 1:
-        ids = args[1]
-        if getattr(ids, "ndim", 0) != 2 or ids.is_floating_point():
-            return 0
-    return int(ids.numel()) if hasattr(ids, "numel") else 0
+def _count(args: Any) -> int:
+    """Tokens of a first argument that looks like `input_ids`; `args[0]` is the
+    module."""
+    ids = args[1] if len(args) > 1 else None
+    if getattr(ids, "ndim", 0) != 2 or ids.is_floating_point():
+        return 0
+    return int(ids.numel())
 
 
 def _searching_call(loop: Loop, original: Any) -> Any:

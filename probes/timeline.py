@@ -147,7 +147,6 @@ class Timeline:
         "_last",
         "_lock",
         "_marks",
-        "_read",
         "_running",
         "_skipped",
         "_spans",
@@ -166,6 +165,7 @@ class Timeline:
         "names",
         "open",
         "owner",
+        "read",
         "record",
         "silent",
         "step",
@@ -214,7 +214,7 @@ class Timeline:
         self._marks: Optional[Callable[[str], None]] = None
         self._spent = [0] * len(PHASES)
         self._counts = [0] * len(PHASES)
-        self._read = self.changes.at
+        self.read = self.changes.at
         """The change up to which the ring was read, what ran from there, since
         when."""
         self._running = self.top
@@ -225,7 +225,7 @@ class Timeline:
         self._skipped = 0
         self._total_micro_steps = 0
         self._tokens_ended = 0
-        self._step_at = self._read
+        self._step_at = self.read
         """The change with which the last step ended."""
         self._ended = self._told = self._so_far()
         self._lock = threading.Lock()
@@ -319,7 +319,7 @@ class Timeline:
 
     def make_room(self) -> None:
         """Read the ring before it is full."""
-        if self.changes.at - self._read > FULL:
+        if self.changes.at - self.read > FULL:
             self._account_all()
 
     # --- spans ---
@@ -483,7 +483,7 @@ class Timeline:
             self.record.step(step, 0)
         if slow or skipped or now - self._flushed >= COALESCE_S * NANO:
             self.flush()
-        elif changes.at - self._read > HALF:
+        elif changes.at - self.read > HALF:
             with self._lock:
                 self._settle()
         if self.alert or self.open:
@@ -568,7 +568,7 @@ class Timeline:
         ran. The lock is held."""
         ring, spent, counts = self.changes.ring, self._spent, self._counts
         running, last = self._running, self._last
-        for at in range(max(self._read, newest - RING) + 1, newest + 1):
+        for at in range(max(self.read, newest - RING) + 1, newest + 1):
             change = ring[at % RING]
             when = change >> SHIFT
             spent[running] += when - last
@@ -576,7 +576,7 @@ class Timeline:
             running = _FILED[change & PHASE]
             if not change & AGAIN:
                 counts[running] += 1
-        self._read, self._running, self._last = max(self._read, newest), running, last
+        self.read, self._running, self._last = max(self.read, newest), running, last
 
     def _settle(self) -> None:
         """Read the ring up to the end of the last step. The lock is held."""

@@ -79,10 +79,11 @@ class Watch:
         taken = self.loop.optimizer_steps
         skipped = taken == self._optimizer_steps and taken > 0
         self._optimizer_steps = taken
-        self.process.cost.step_ended()
+        process = self.process
+        process.cost.step_ended()
         self.timeline.end_step(step, skipped=skipped or self.loop.skipped_steps > 0)
         self.loop.skipped_steps = 0
-        requests = self.process.requests
+        requests = process.requests
         if requests is not None:
             if self.saving:
                 self._give_up("the trainer did not save when asked")
