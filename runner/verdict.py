@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainwatch.runner.durations import percentile, usual
+from trainwatch.runner.memory_death import RULES as DEATHS
 from trainwatch.runner.progress import left_s, so_far, speed, words
 from trainwatch.runner.state import Process, RunState
 from trainwatch.runner.text import duration
@@ -184,9 +185,12 @@ def _ended(state: RunState, now: float) -> Verdict:
         facts = (f"{code}, {where}" if second else code, second or where)
     if run.status == "aborted" and state.commands:
         facts = (facts[0], state.commands[-1].detail or where)
+    death = next((f for f in map(state.findings.get, DEATHS) if f is not None), None)
+    if death is not None:
+        facts = (facts[0], death.summary)
     return Verdict(
         run.status,
-        None,
+        death.kind if death is not None else None,
         "established" if run.status != "lost" else "possible",
         facts,
         run.ended,
