@@ -40,6 +40,8 @@ from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
 from trainwatch.runner.keyboard import Hold, Keyboard
 from trainwatch.runner.link import KeeperLink
 from trainwatch.runner.log import EventLog
+from trainwatch.runner.memory_death import memory_death
+from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.saves import UNKNOWN, Saving, expected, place
@@ -113,6 +115,7 @@ class Supervisor:
         self._tail = Tail(folder)
         self._host: HostSampler | None = None
         self._told_host: ev.HostSampled | None = None
+        self._kills = OomKills(folder)
         self._next: dict[str, float] = {}
         self._commands: list[Command] = []
         self._unarmed: set[Path] = set()
@@ -190,6 +193,7 @@ class Supervisor:
             )
         )
         self._take_over()
+        self._kills.look(self.child)
         self.facts = replace(
             self.facts,
             status="running",
@@ -372,6 +376,7 @@ class Supervisor:
                 break
 
     def _sample_host(self, mono: float) -> None:
+        self._kills.look(self.child)
         if self._host is None:
             self._host = HostSampler(self.child, Path(self.facts.cwd))
         sample = self._host.sample(mono, self._keeper.lost)
@@ -513,7 +518,11 @@ class Supervisor:
         detail = "" if self._exit is not None else "nobody saw its exit code"
         if self._keeper.lost:
             detail = f"{size(self._keeper.lost)} of its output could not be kept"
+        death = memory_death(self.state, status, code, self._kills.rise())
+        if death is not None:
+            self.emit(death)
         self.emit(ev.RunEnded(status, code, number, detail))
+        self._kills.forget()
         if status == "finished":
             self._remember()
         self.log.close()

@@ -19,6 +19,8 @@ from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import read_json
 from trainwatch.runner.keeper import EXIT
 from trainwatch.runner.log import EventLog
+from trainwatch.runner.memory_death import memory_death
+from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.state import RunFacts, RunState
 
 STARTING_S = 15.0
@@ -104,8 +106,14 @@ def correct(folder: Path) -> manifest.Manifest:
     run = log.state.run
     if not log.state.over:
         ended = _from_exit(folder, log)
-        body = ev.RunEnded(ended.status, ended.exit_code, ended.signal, ended.detail)
-        log.append([ev.of(body, time=ended.ended or time.time(), pid=os.getpid())])
+        kills = OomKills(folder)
+        death = memory_death(log.state, ended.status, ended.exit_code, kills.rise())
+        told = ev.RunEnded(ended.status, ended.exit_code, ended.signal, ended.detail)
+        at = ended.ended or time.time()
+        for body in (death, told):
+            if body is not None:
+                log.append([ev.of(body, time=at, pid=os.getpid())])
+        kills.forget()
         run = log.state.run
     corrected = replace(
         facts,
