@@ -119,7 +119,7 @@ def _refused_finding(
         rule=DEATH,
         severity="serious",
         kind="resource",
-        summary=f"{name} {_where(process, phase)}{_numbers(need)}",
+        summary=f"{name}{_where(process, phase)}{_numbers(need)}",
         evidence=[*_said(found), *_by(need)],
         do=DO_BY_PHASE.get(phase, DO),
     )
@@ -179,19 +179,21 @@ def _killed_finding(state: RunState, rise: Rise) -> ev.FindingRaised:
     if need.needed is None:
         need = Need(None, state.host.ram_limit or state.host.ram_total)
     own = rise.own > 0
-    verb = "killed" if own else "killed, most likely for memory,"
+    verb = "killed" if own else "killed, most likely by the kernel,"
     evidence = [
         f"oom_kill of {_place(rise)} rose by {rise.own or rise.above or rise.machine} "
         "during the run" + ("" if own else ", which other processes share"),
         *_seen(state, process),
         *_by(need),
     ]
-    numbers = _numbers(need) or ": the kernel's out-of-memory killer"
+    numbers = _numbers(need)
+    if need.needed is None:
+        numbers = f": out of memory{numbers.replace(':', ',', 1)}"
     return ev.FindingRaised(
         rule=DEATH,
         severity="serious",
         kind="resource",
-        summary=f"{verb} {_where(process, phase)}{numbers}",
+        summary=f"{verb}{_where(process, phase)}{numbers}",
         evidence=evidence,
         do=DO_BY_PHASE.get(phase, DO),
     )
@@ -206,7 +208,7 @@ def _signal_finding(state: RunState, rise: Rise, system: str) -> ev.FindingRaise
             rule=DEATH,
             severity="serious",
             kind="resource",
-            summary=f"killed {where}: possibly by macOS for memory (jetsam)",
+            summary=f"killed{where}: possibly by macOS for memory (jetsam)",
             evidence=[
                 "signal 9, and macOS counts no such kills",
                 *_seen(state, process),
@@ -223,7 +225,7 @@ def _signal_finding(state: RunState, rise: Rise, system: str) -> ev.FindingRaise
         rule=KILLED,
         severity="attention",
         kind="shell" if rise.readable else "resource",
-        summary=f"killed {where} by signal 9: "
+        summary=f"killed{where} by signal 9: "
         + (
             "by somebody, not by the kernel for memory"
             if rise.readable
@@ -272,13 +274,13 @@ def _by(need: Need) -> list[str]:
 
 
 def _where(process: Process | None, phase: str) -> str:
-    """ "in optimizer, step 1", "in evaluate after step 20"."""
+    """ " in optimizer, step 1", " in evaluate after step 20"; "" where not seen."""
     if not phase or process is None:
-        return "at a place that was not seen"
+        return ""
     step = process.step
     if in_step(phase, step) or phase == "step":
-        return f"in {phase}, step {(step or 0) + 1:,}"
-    return f"in {phase}" + (f" after step {step:,}" if step else "")
+        return f" in {phase}, step {(step or 0) + 1:,}"
+    return f" in {phase}" + (f" after step {step:,}" if step else "")
 
 
 def _numbers(need: Need) -> str:

@@ -129,7 +129,7 @@ def test_the_console_tells_where_no_probe_does() -> None:
     )
     found = memory_death(state, "failed", 1, NONE)
     assert found is not None
-    assert found.summary.startswith("MPS out of memory at a place that was not seen: ")
+    assert found.summary.startswith("MPS out of memory: needed at least ")
 
 
 @pytest.mark.parametrize("status", ["finished", "aborted", "running"])
@@ -149,11 +149,15 @@ def test_another_error_is_no_memory_death() -> None:
 @pytest.mark.parametrize(
     ("rise", "summary", "shared"),
     [
-        (OWN, "killed in optimizer, step 1: the limit is 4.29 GB", False),
+        (
+            OWN,
+            "killed in optimizer, step 1: out of memory, the limit is 4.29 GB",
+            False,
+        ),
         (
             Rise(machine=1, where=MACHINE, readable=True),
-            "killed, most likely for memory, in optimizer, step 1: the limit is "
-            "4.29 GB",
+            "killed, most likely by the kernel, in optimizer, step 1: out of memory, "
+            "the limit is 4.29 GB",
             True,
         ),
     ],
