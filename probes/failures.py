@@ -54,11 +54,7 @@ def tell(process: Process, kind: Any, error: Any, trace: Any, thread: str) -> No
     if process.silent:
         return
     try:
-        # Imported only by a process that fails.
-        import traceback
-
-        text = "".join(traceback.format_exception(kind, error, trace))
-        message = "".join(traceback.format_exception_only(kind, error)).strip()
+        text, message = _told(kind, error, trace)
         name = getattr(kind, "__name__", str(kind))
         phase, step = _origin(process, error)
         if thread:
@@ -78,6 +74,30 @@ def tell(process: Process, kind: Any, error: Any, trace: Any, thread: str) -> No
         )
     except Exception as fault:
         switch_off("failures", fault)
+
+
+def _told(kind: Any, error: Any, trace: Any) -> Any:
+    """
+    The traceback and the last line of it.
+
+    Of an interrupt without the module `traceback`: while that is imported CPython
+    evaluates text, forgets that it was interrupted, and exits with 1 in place of
+    SIGINT (`unhandled_keyboard_interrupt` in pythonrun.c).
+    """
+    if kind is not KeyboardInterrupt:
+        # Imported only by a process that fails.
+        import traceback
+
+        text = "".join(traceback.format_exception(kind, error, trace))
+        return text, "".join(traceback.format_exception_only(kind, error)).strip()
+    lines = ["Traceback (most recent call last):"]
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = (code.co_filename, trace.tb_lineno, code.co_name)
+        lines.append('  File "%s", line %d, in %s' % place)
+        trace = trace.tb_next
+    message = "KeyboardInterrupt: %s" % error if error.args else "KeyboardInterrupt"
+    return "\n".join([*lines, message]) + "\n", message
 
 
 def _origin(process: Process, error: Any) -> Any:

@@ -80,6 +80,11 @@ class Tail:
         growing = self.growing()
         return (*self.lines, growing) if growing else tuple(self.lines)
 
+    @property
+    def rewriting(self) -> bool:
+        """The growing line is a bar that is written again and again."""
+        return "\r" in self._partial
+
     def growing(self) -> str:
         """The line that has no end yet, clean; empty when there is none."""
         return clean(self._partial)

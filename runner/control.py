@@ -29,6 +29,7 @@ COMMANDS = (
     "type",
     "interrupt",
     "resize",
+    "echo",
     "ping",
 )
 

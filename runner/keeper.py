@@ -78,9 +78,18 @@ class Keeper:
         cwd: str,
         environment: Mapping[str, str],
         slave: int,
+        stdin: int | None = None,
     ) -> int:
         """
-        Start the child on the terminal `slave` and return its pid.
+        Start the child and return its pid.
+
+        Args:
+            program: the file to execute.
+            argv: its words.
+            cwd: where it starts.
+            environment: all of its environment.
+            slave: the terminal or the pipe that it writes to.
+            stdin: what it reads; None is its terminal, or nothing without one.
 
         Raises:
             OSError: it could not be executed.
@@ -89,9 +98,11 @@ class Keeper:
         failed_from, failed_to = os.pipe()
         child = os.fork()
         if child == 0:
-            _become(program, argv, cwd, environment, slave, failed_to)
+            _become(program, argv, cwd, environment, slave, stdin, failed_to)
         os.close(failed_to)
         os.close(slave)
+        if stdin is not None:
+            os.close(stdin)
         with os.fdopen(failed_from, "rb") as failed:
             number = failed.read()
         if number:
@@ -316,12 +327,17 @@ def _become(
     slave: int,
     failed_to: int,
 ) -> None:
+    stdin: int | None,
     """In the forked child: take the terminal and execute. Never returns."""
     try:
         os.setsid()
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        for descriptor in (0, 1, 2):
-            os.dup2(slave, descriptor)
+        if os.isatty(slave):
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+            os.dup2(slave, 0)
+        if stdin is not None:
+            os.dup2(stdin, 0)
+        os.dup2(slave, 1)
+        os.dup2(slave, 2)
         for name in ("SIGPIPE", "SIGXFSZ", "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
         os.chdir(cwd)

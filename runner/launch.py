@@ -35,6 +35,8 @@ CONTROL_SOCKET = "control.sock"
 TERMINAL_SIZE = (40, 120)
 """Rows and columns of a child that no terminal shows."""
 
+Command = tuple[str, Sequence[str], str, Mapping[str, str], int, int | None]
+"""Program, argv, folder, environment, the child's end of its output, stdin."""
 _BOOT = "import sys; sys.path[0]={path!r}; from {module} import main; main()"
 
 
@@ -46,6 +48,8 @@ def launch(
     probes: bool = True,
     size: tuple[int, int] = TERMINAL_SIZE,
     environment: Mapping[str, str] | None = None,
+    terminal: bool = True,
+    stdin: int | None = None,
 ) -> Path:
     """
     Start `argv` and return its run directory once the child runs.
@@ -59,6 +63,9 @@ def launch(
         probes: False watches from outside only.
         size: rows and columns of the child's terminal.
         environment: the child's environment; ours by default.
+        terminal: False gives the child a pipe, which stdout and stderr share.
+        stdin: a descriptor that the child reads from; by default its terminal,
+            and nothing where it has none.
 
     Raises:
         LaunchError: the command cannot be started, or its run not be kept.
@@ -78,6 +85,7 @@ def launch(
             cwd=cwd,
             started=time.time(),
             probes=probes,
+            terminal=terminal,
             python=".".join(str(part) for part in sys.version_info[:3]),
             host={"node": os.uname().nodename, "system": os.uname().sysname},
             environment=sorted(environment),
@@ -90,7 +98,9 @@ def launch(
         )
         if probes:
             _arm(environment, folder)
-        _spawn(program, argv, cwd, environment, size, folder, listeners)
+        ends = _open_terminal(size) if terminal else os.pipe()
+        command = (program, argv, cwd, environment, ends[1], stdin)
+        _spawn(command, ends[0], folder, listeners)
     except (OSError, LaunchError) as error:
         sockets.remove(folder, EVENTS_SOCKET)
         sockets.remove(folder, CONTROL_SOCKET)
@@ -169,26 +179,37 @@ def _arm(environment: dict[str, str], folder: Path) -> None:
     environment["TRAINWATCH_RUN"] = os.fspath(folder)
 
 
+def _open_terminal(size: tuple[int, int]) -> tuple[int, int]:
+    """A new terminal: the end that is read, and the child's."""
+    master, slave = pty.openpty()
+    set_size(master, size)
+    unchanged_output(slave)
+    return master, slave
+
+
 def _spawn(
-    program: str,
-    argv: Sequence[str],
-    cwd: str,
-    environment: Mapping[str, str],
-    size: tuple[int, int],
+    command: Command,
+    output: int,
     folder: Path,
     listeners: tuple[socket.socket, socket.socket],
 ) -> None:
     """
     Fork the supervisor, which forks the keeper, which starts the child.
 
+    Args:
+        command: what `Keeper.start` takes.
+        output: where the child's output is read; for a terminal its master side.
+        folder: the run directory.
+        listeners: the event and the control socket.
+
     Raises:
         LaunchError: the child could not be executed.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    master, slave = pty.openpty()
-    set_size(master, size)
-    unchanged_output(slave)
+    program, argv, cwd, environment, slave, stdin = command
+    if stdin is not None:
+        stdin = os.dup(stdin)
     report_from, report_to = os.pipe()
     between = os.fork()
     if between == 0:
@@ -202,8 +223,8 @@ def _spawn(
             os.setsid()
             link.close()
             _keep(
-                Keeper(folder, master, listeners, keeper_link),
-                (program, argv, cwd, environment, slave),
+                Keeper(folder, output, listeners, keeper_link),
+                (program, argv, cwd, environment, slave, stdin),
                 report_to,
             )
         os.close(report_to)
@@ -212,12 +233,13 @@ def _spawn(
         exec_process(
             "trainwatch.runner.supervisor",
             folder,
-            fds=(master, listeners[0].fileno(), listeners[1].fileno(), link.fileno()),
+            fds=(output, listeners[0].fileno(), listeners[1].fileno(), link.fileno()),
             words=(str(keeper), "0", ""),
         )
     os.waitpid(between, 0)
-    for descriptor in (master, slave, report_to):
-        os.close(descriptor)
+    for descriptor in (output, slave, report_to, stdin):
+        if descriptor is not None:
+            os.close(descriptor)
     for listener in listeners:
         listener.close()
     with os.fdopen(report_from, "rb") as report:
@@ -245,7 +267,7 @@ def _detach(report_from: int, folder: Path) -> None:
 
 def _keep(
     keeper: Keeper,
-    command: tuple[str, Sequence[str], str, Mapping[str, str], int],
+    command: Command,
     report_to: int,
 ) -> NoReturn:
     code = 70
@@ -308,6 +330,17 @@ def set_size(terminal: int, size: tuple[int, int]) -> None:
     import termios
 
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+
+
+def echo(terminal: int) -> str:
+    """Whether a terminal shows what is typed: "on", "off", or "" for a pipe."""
+    import termios
+
+    try:
+        modes = termios.tcgetattr(terminal)
+    except termios.error:
+        return ""
+    return "on" if modes[3] & termios.ECHO else "off"
 
 
 def unchanged_output(terminal: int) -> None:

@@ -33,6 +33,10 @@ class Manifest:
     ended: float | None = None
     probes: bool = True
     python: str = ""
+    grace: float = GRACE_S
+    """Seconds from a SIGTERM to us until somebody kills the run."""
+    terminal: bool = True
+    """False: its output goes through a pipe."""
     versions: dict[str, str] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=dict)
     devices: list[str] = field(default_factory=list)

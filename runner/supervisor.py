@@ -181,7 +181,12 @@ class Supervisor:
             facts = self.facts
             self.emit(
                 ev.RunStarted(
-                    facts.id, facts.name, facts.argv, facts.cwd, facts.probes
+                    facts.id,
+                    facts.name,
+                    facts.argv,
+                    facts.cwd,
+                    facts.probes,
+                    facts.terminal,
                 ),
                 at=facts.started,
             )
@@ -425,6 +430,7 @@ class Supervisor:
             answer(client, "refused", "a snapshot is already under way")
             return
         if self._ended_at is not None:
+            "echo": lambda _: launch.echo(self.terminal),
             answer(client, "refused", "the run has just ended")
             return
         command = kind(self, secrets.token_hex(4), client)

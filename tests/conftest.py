@@ -20,7 +20,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """`$TRAINWATCH_HOME`, short enough for Unix sockets."""
     folder = Path(tempfile.mkdtemp(prefix="twt-"))
     monkeypatch.setenv("TRAINWATCH_HOME", str(folder))
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name in ("NO_COLOR", "CI"):
+        monkeypatch.delenv(name, raising=False)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -83,8 +83,9 @@ def test_the_child_has_a_terminal_of_its_own(trainwatch: Trainwatch) -> None:
         "os.getsid(0) == os.getpid(), os.open('/dev/tty', os.O_RDWR) > 2, "
         "os.get_terminal_size().columns)"
     )
-    done = trainwatch("run", "--plain", "--", sys.executable, "-c", code)
-    assert "| [True, True, True] True True 120" in done.stdout
+    folder = trainwatch.start(code)
+    over(folder)
+    assert console(folder) == b"[True, True, True] True True 120\n"
 
 
 def test_plain_lines_hold_no_escape_sequences(trainwatch: Trainwatch) -> None:

@@ -62,6 +62,9 @@ def build() -> argparse.ArgumentParser:
     run.add_argument("--name", help="what to call the run")
     run.add_argument("--detach", action="store_true", help="start it and leave")
     run.add_argument("--plain", action="store_true", help="print lines, no screen")
+    run.add_argument(
+        "--no-pty", action="store_true", help="give the command pipes, no terminal"
+    )
     run.add_argument("--no-probes", action="store_true", help="watch from outside only")
     run.set_defaults(command=_lazy("run", "run"))
 

@@ -6,6 +6,7 @@ No escape sequence of anybody's reaches the terminal or the log that reads us.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -13,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from trainwatch.cli.keyboard import Keyboard, is_terminal
 from trainwatch.probes import events as ev
 from trainwatch.runner import control, truth
-from trainwatch.runner.console import Tail
+from trainwatch.runner.console import CHUNK, Tail
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.fold import fold
 from trainwatch.runner.follow import Follower
@@ -25,6 +27,8 @@ from trainwatch.runner.state import EMPTY
 POLL_S = 0.1
 STEP_LINE_S = 1.0
 TRUTH_S = 2.0
+PROMPT_S = 0.3
+"""A line without its end that stands so long is a question."""
 
 
 def follow_plain(
@@ -36,28 +40,47 @@ def follow_plain(
 
     Args:
         folder: the run directory.
-        forward: ctrl+c and SIGTERM are passed to the child, as in a bare shell.
+        forward: the child is started from this terminal: ctrl+c, SIGTERM, typed
+            lines and its size are passed on, as in a bare shell.
+        write: takes each line; prints it by default.
     """
-    write = write or _print
+    page = Page(write)
+    keyboard = None
     if forward:
         _forward_signals(folder)
-    follower, tail = Follower(folder), Tail(folder)
+        if write is None and is_terminal(0):
+            keyboard = Keyboard(folder, 0, page.line)
+    try:
+        return _follow(folder, page, keyboard)
+    finally:
+        if keyboard is not None:
+            keyboard.show()
+
+
+def _follow(folder: Path, page: Page, keyboard: Keyboard | None) -> int:
+    follower, tail = Follower(folder), Tail(folder, keep=CHUNK)
     state = EMPTY
     steps = StepLines()
+    prompt = Prompts()
     checked = time.monotonic()
-    printed = 0
     while True:
         moved = tail.read()
-        fresh = min(tail.seen - printed, len(tail.lines))
-        printed = tail.seen
-        for line in list(tail.lines)[len(tail.lines) - fresh :]:
+        for line in tail.lines:
             if line:
-                write(f"| {line}")
+                page.output(line, keyboard.typed if keyboard else "")
+        tail.lines.clear()
         events = follower.read()
         for event in events:
             state = fold(state, event)
             for line in steps.add(event, describe(event, state)):
-                write(line)
+                page.line(line)
+        question = prompt.look(tail.growing(), tail.rewriting, time.monotonic())
+        if question:
+            if keyboard is not None:
+                keyboard.hide_if_asked()
+            page.prompt(question, stay=keyboard is not None and is_terminal(1))
+        elif keyboard is not None and not prompt.asked:
+            keyboard.show()
         if events or moved:
             continue
         if state.over:
@@ -67,17 +90,72 @@ def follow_plain(
             facts = truth.correct(folder)
             if facts.over and not follower.behind:
                 # Nobody could write the end down: a full disk.
-                write(f"run {facts.status}: {facts.detail or 'its log is not whole'}")
+                page.line(
+                    f"run {facts.status}: {facts.detail or 'its log is not whole'}"
+                )
                 return _code(facts.exit_code)
-        time.sleep(POLL_S)
-    if tail.growing():
-        write(f"| {tail.growing()}")
+        if keyboard is not None:
+            keyboard.wait(POLL_S)
+        else:
+            time.sleep(POLL_S)
+    last = tail.growing()
+    if last and last != prompt.asked:
+        page.output(last, "")
     return _code(state.run.exit_code)
 
 
 def _code(code: int | None) -> int:
     """Nobody saw the exit code: not a success."""
     return 1 if code is None else code
+
+
+class Page:
+    """Whole lines, and a question that waits for its answer on the same one."""
+
+    def __init__(self, write: Callable[[str], object] | None = None) -> None:
+        self._write = write or _print
+        self._asked = ""
+
+    def line(self, text: str) -> None:
+        if self._asked:
+            self._asked = ""
+            print(flush=True)
+        self._write(text)
+
+    def output(self, text: str, typed: str) -> None:
+        """A line of the child; one that stands here already is not repeated."""
+        asked, self._asked = self._asked, ""
+        if asked and text == asked + typed:
+            return
+        self._write(f"| {text}")
+
+    def prompt(self, text: str, *, stay: bool) -> None:
+        """A line that has no end yet; `stay` leaves the cursor behind it."""
+        if not stay:
+            self._write(f"| {text}")
+            return
+        print(f"| {text}", end="", flush=True)
+        self._asked = text
+
+
+class Prompts:
+    """Tells a question from output that is on its way and from a progress bar."""
+
+    def __init__(self) -> None:
+        self.asked = ""
+        self._seen = ""
+        self._since = 0.0
+
+    def look(self, growing: str, rewriting: bool, mono: float) -> str:
+        """The line without its end, once, when it has stood still; else empty."""
+        if growing != self._seen:
+            self._seen, self._since = growing, mono
+            self.asked = ""
+        waits = growing.strip() and not rewriting and not self.asked
+        if not waits or mono - self._since < PROMPT_S:
+            return ""
+        self.asked = growing
+        return growing
 
 
 class StepLines:
@@ -115,5 +193,15 @@ def _forward_signals(folder: Path) -> None:
         except RefusedError as error:
             print(f"trainwatch: {error}", file=sys.stderr)
 
+    def resized(number: int, frame: FrameType | None) -> None:
+        try:
+            columns, rows = os.get_terminal_size(sys.stdout.fileno())
+            control.ask(folder, "resize", wait_s=1, rows=rows, columns=columns)
+        except (RefusedError, OSError):
+            return  # Not a terminal any more, or nobody to tell.
+
     signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    if is_terminal(sys.stdout.fileno()):
+        signal.signal(signal.SIGWINCH, resized)

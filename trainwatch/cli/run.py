@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ def run(options: argparse.Namespace) -> int:
         probes=not options.no_probes,
         detach=options.detach,
         plain=options.plain,
+        terminal=not options.no_pty,
     )
 
 
@@ -49,31 +51,66 @@ def start(
     probes: bool = True,
     detach: bool = False,
     plain: bool = False,
+    terminal: bool = True,
     environment: Mapping[str, str] | None = None,
 ) -> int:
     """Launch and watch; the child's exit code unless it was left running."""
-    screen = not plain and not detach and has_screen()
+    open_streams()
+    plain = plain or not has_screen()
     folder = launch(
-        argv, name=name, probes=probes, size=_size(), environment=environment
+        argv,
+        name=name,
+        probes=probes,
+        size=_size(),
+        environment=environment,
+        terminal=terminal,
+        stdin=None if detach or not plain else _stdin(terminal),
     )
     if detach:
         print(folder.name)
         return 0
-    if screen:
+    if not plain:
         from trainwatch.cli.app import show_run
 
         return show_run(folder)
+    # ctrl+c waits until there is somebody to pass it on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     from trainwatch.cli.plain import follow_plain
 
     return follow_plain(folder, forward=True)
 
 
+def _stdin(terminal: bool) -> int | None:
+    """
+    What the child reads: our own stdin where that is a file, a pipe or nothing, as
+    in a bare shell; None is the terminal that it gets from us.
+    """
+    return None if terminal and os.isatty(0) else 0
+
+
+def open_streams() -> None:
+    """
+    Give stdin, stdout and stderr to a process that was started without them.
+
+    (What is opened later would get their numbers.)
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def has_screen() -> bool:
-    """Whether a full-screen app can be shown here."""
+    """Whether a full-screen app can be shown here, and to a person."""
     return (
         sys.stdin.isatty()
         and sys.stdout.isatty()
         and os.environ.get("TERM", "dumb") != "dumb"
+        and os.environ.get("CI", "").lower() not in ("1", "true")
     )
 
 
