@@ -45,6 +45,19 @@ def address(folder: Path, name: str) -> str:
     return os.readlink(path) if path.is_symlink() else os.fspath(path)
 
 
+def held(folder: Path, name: str) -> bool:
+    """Whether a process holds the listening socket, however busy it is."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.setblocking(False)
+        try:
+            connection.connect(address(folder, name))
+        except BlockingIOError:
+            return True  # Its queue is full.
+        except OSError:
+            return False
+    return True
+
+
 def remove(folder: Path, name: str) -> None:
     """Take the socket and what `listen` made for it away."""
     path = folder / name

@@ -14,17 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import manifest
+from trainwatch.runner import manifest, sockets
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import read_json
 from trainwatch.runner.keeper import EXIT
+from trainwatch.runner.launch import CONTROL_SOCKET
 from trainwatch.runner.log import EventLog
 from trainwatch.runner.memory_death import memory_death
 from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.state import RunFacts, RunState
 
 STARTING_S = 15.0
-"""A run that is so young may not have named its processes yet."""
+"""A run that is so young may not have its sockets yet. An older one that has named
+no process, as on a machine under load, is alive while somebody holds them."""
 SAME_START_S = 2.0
 
 
@@ -64,7 +66,8 @@ def supervised(folder: Path) -> bool:
     except RefusedError:
         return False
     if facts.supervisor is None and facts.keeper is None:
-        return time.time() - (facts.started or 0.0) < STARTING_S
+        young = time.time() - (facts.started or 0.0) < STARTING_S
+        return young or sockets.held(folder, CONTROL_SOCKET)
     return alive(facts.supervisor, facts.supervisor_started) or alive(
         facts.keeper, facts.keeper_started
     )
