@@ -33,8 +33,6 @@ class Manifest:
     ended: float | None = None
     probes: bool = True
     python: str = ""
-    grace: float = GRACE_S
-    """Seconds from a SIGTERM to us until somebody kills the run."""
     terminal: bool = True
     """False: its output goes through a pipe."""
     versions: dict[str, str] = field(default_factory=dict)
