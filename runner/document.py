@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainwatch.runner import progress, review
+from trainwatch.runner import forecast, progress, review
 from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.generation import cap_share, left_s, row_cap_share
 from trainwatch.runner.memory import rest_is_activations, rest_of_peak
 from trainwatch.runner.state import (
     DeviceTimes,
+    Forecast,
     Generated,
     Generation,
-    Ledger,
-    Memory,
     PhaseStat,
     Process,
     RunState,
@@ -181,7 +180,7 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
         },
         "phases": phases_document(process.phases),
         "device": device_document(process.device),
-        "memory": memory_document(process.memory, process.ledger),
+        "memory": memory_document(process),
         "trainable": None
         if process.trainable is None
         else {
@@ -275,7 +274,9 @@ def device_document(device: DeviceTimes | None) -> dict[str, Any] | None:
     }
 
 
-def memory_document(memory: Memory, ledger: Ledger) -> dict[str, Any]:
+def memory_document(process: Process) -> dict[str, Any]:
+    memory, ledger = process.memory, process.ledger
+    to_show = forecast.shown(process)
     return {
         "device": memory.device,
         "allocated": memory.allocated,
@@ -284,9 +285,11 @@ def memory_document(memory: Memory, ledger: Ledger) -> dict[str, Any]:
         "peak_phase": memory.peak_phase or None,
         "rss": memory.rss,
         "limits": {
-            "budget": None,
+            "budget": memory.budget,
+            "budget_by": memory.budget_by or None,
             "torch": memory.torch_limit,
             "physical": memory.physical,
+            "lines": dict(memory.lines),
         },
         "ledger": {
             "weights_trainable": ledger.weights_trainable,
@@ -299,8 +302,37 @@ def memory_document(memory: Memory, ledger: Ledger) -> dict[str, Any]:
             if rest_is_activations(memory)
             else None,
         },
-        "forecast": None,
+        "forecast": None if to_show is None else forecast_document(to_show),
+        "forecasts": [forecast_document(f) for f in process.forecasts],
         "sampled": moment(memory.sampled),
+    }
+
+
+def forecast_document(told: Forecast) -> dict[str, Any]:
+    """What a phase was said to need, and what came of it."""
+    return {
+        "phase": told.phase,
+        "step": told.step,
+        "needs": told.needs,
+        "headroom": told.headroom,
+        "limit": told.limit,
+        "limit_by": told.limit_by or None,
+        "fits": told.fits,
+        "verdict": forecast.fits(told),
+        "method": told.method,
+        "asked": told.asked,
+        "state": told.state,
+        "temporary": told.temporary,
+        "gradients": told.gradients,
+        "alternative": told.alternative or None,
+        "alternative_needs": told.alternative_needs,
+        "told": moment(told.told),
+        "met": moment(told.met),
+        "got": told.got,
+        "got_at_most": told.at_most,
+        "got_by": told.got_by or None,
+        "state_got": told.state_got,
+        "error_percent": _number(forecast.error(told)),
     }
 
 

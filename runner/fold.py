@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from trainwatch.probes import events as ev
+from trainwatch.runner import forecast
 from trainwatch.runner.durations import add_duration, thin
 from trainwatch.runner.phases import filed, shown
 from trainwatch.runner.progress import mark
@@ -503,8 +504,27 @@ def _memory(state: RunState, event: ev.Event, body: ev.MemorySampled) -> RunStat
         torch_limit=body.torch_limit,
         physical=body.physical,
         sampled=event.time,
+        budget=body.budget,
+        budget_by=body.budget_by,
+        lines=body.lines,
+        high_ratio=body.high_ratio,
+        low_ratio=body.low_ratio,
+        ratios_set=body.ratios_set,
+        ratios_late=body.ratios_late,
     )
     return _process(state, event.pid, memory=memory)
+
+
+def _forecast(state: RunState, event: ev.Event, body: ev.Forecast) -> RunState:
+    known = _get(state, event).forecasts
+    told = forecast.told(known, body, event.time)
+    return _process(state, event.pid, forecasts=told)
+
+
+def _forecast_met(state: RunState, event: ev.Event, body: ev.ForecastMet) -> RunState:
+    known = _get(state, event).forecasts
+    met = forecast.met(known, body, event.time)
+    return _process(state, event.pid, forecasts=met)
 
 
 def _ledger(state: RunState, event: ev.Event, body: ev.LedgerMeasured) -> RunState:
@@ -708,6 +728,8 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.GenerationEnded: _generation_ended,
     ev.MemorySampled: _memory,
     ev.LedgerMeasured: _ledger,
+    ev.Forecast: _forecast,
+    ev.ForecastMet: _forecast_met,
     ev.ExceptionRaised: _exception,
     ev.ProbeFailed: _probe_failed,
     ev.PartUnseen: _unseen,

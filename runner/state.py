@@ -96,6 +96,46 @@ class Memory:
     torch_limit: int | None = None
     physical: int | None = None
     sampled: float | None = None
+    budget: int | None = None
+    """The limit to plan with, and its name."""
+    budget_by: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Every limit that is known, by name."""
+    high_ratio: float | None = None
+    low_ratio: float | None = None
+    ratios_set: Mapping[str, str] = field(default_factory=dict)
+    ratios_late: bool = False
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a phase was said to need of memory, and what came of it."""
+
+    phase: str = ""
+    step: int | None = None
+    needs: int | None = None
+    headroom: int | None = None
+    limit: int | None = None
+    limit_by: str = ""
+    fits: bool | None = None
+    method: str = ""
+    held: int | None = None
+    device: str = ""
+    asked: str = ""
+    gradients: int | None = None
+    state: int | None = None
+    temporary: int | None = None
+    optimizer: str = ""
+    implementation: str = ""
+    alternative: str = ""
+    alternative_needs: int | None = None
+    told: float = 0.0
+    met: float | None = None
+    """When it was compared."""
+    got: int | None = None
+    at_most: bool = False
+    got_by: str = ""
+    state_got: int | None = None
 
 
 @dataclass(frozen=True)
@@ -211,6 +251,8 @@ class Process:
     device: DeviceTimes | None = None
     memory: Memory = Memory()
     ledger: Ledger = Ledger()
+    forecasts: tuple[Forecast, ...] = ()
+    """The last ones, the newest last."""
     trainable: Trainable | None = None
     generations: tuple[Generation, ...] = ()
     generation_count: int = 0
