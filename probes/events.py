@@ -591,6 +591,8 @@ class FindingRaised:
     summary: str = ""
     evidence: List[str] = field(default_factory=list)
     do: str = ""
+    ended: bool = False
+    """It is why the run ended."""
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
                 "do": finding.do,
                 "since": moment(finding.since),
                 "cleared": moment(finding.cleared),
+                "ended": finding.ended,
             }
             for finding in state.findings.values()
         ],

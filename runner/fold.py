@@ -625,6 +625,7 @@ def _finding_raised(
         tuple(body.evidence),
         body.do,
         event.time,
+        ended=body.ended,
     )
     return replace(state, findings=_put(state.findings, body.rule, finding))
 

@@ -114,7 +114,9 @@ def _warning(body: ev.WarningTriaged, state: RunState, event: ev.Event) -> str |
 
 def _finding(body: ev.FindingRaised, state: RunState, event: ev.Event) -> str:
     shown = f" ({'; '.join(body.evidence)})" if body.evidence else ""
-    return f"finding, {body.severity}: {body.summary}{shown}"
+    what = "why it ended" if body.ended else f"finding, {body.severity}"
+    do = f". Do: {body.do}" if body.do else ""
+    return f"{what}: {body.summary}{shown}{do}"
 
 
 def _model(body: ev.ModelDescribed, state: RunState, event: ev.Event) -> str:

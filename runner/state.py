@@ -323,6 +323,8 @@ class Finding:
     do: str = ""
     since: float = 0.0
     cleared: float | None = None
+    ended: bool = False
+    """It is why the run ended."""
 
 
 @dataclass(frozen=True)

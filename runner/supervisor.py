@@ -27,6 +27,7 @@ from trainwatch.probes import events as ev
 from trainwatch.probes import flight
 from trainwatch.runner import launch, manifest, orphans, sockets
 from trainwatch.runner.abort import Abort
+from trainwatch.runner.accidents.inquiry import Inquiry
 from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
 from trainwatch.runner.clients import Clients
 from trainwatch.runner.commands import Command, answer, interrupt
@@ -113,6 +114,9 @@ class Supervisor:
         self.book = self._new_book()
         self.checkpoints = CheckpointWatcher()
         self._tail = Tail(folder)
+        self._inquiry = Inquiry(
+            self.facts.argv, self.facts.cwd, os.environ, first=not takeover
+        )
         self._host: HostSampler | None = None
         self._told_host: ev.HostSampled | None = None
         self._kills = OomKills(folder)
@@ -280,6 +284,8 @@ class Supervisor:
                 for body in self.flights.sample(process.pid, mono, how_far):
                     self.emit(body, process.pid)
         self._read_console()
+        for found in self._inquiry.tick():
+            self.emit(found)
         now = time.time()
         for told in (*self.book.due(now), *self.book.rejudge(self.state, now)):
             self.emit(told)
@@ -346,6 +352,9 @@ class Supervisor:
         elif isinstance(body, ev.ProcessLeft):
             self._last_phase(event.pid)
         self.log.append([event])
+        if isinstance(body, ev.ExceptionRaised):
+            for found in self._inquiry.failed(body):
+                self.emit(found)
         for command in self._commands:
             command.event(event)
 
@@ -505,6 +514,8 @@ class Supervisor:
         while text := self._tail.raw():
             self.book.from_console(text, time.time(), "end", None)
         self._tell_unarmed()
+        for found in self._inquiry.ended(self._exit, self.folder):
+            self.emit(found)
         now = time.time()
         rejudge = functools.partial(self.book.rejudge, self.state, now)
         for told in (*rejudge(), *self.book.flush(now), *rejudge()):

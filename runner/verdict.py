@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.memory_death import RULES as DEATHS
 from trainwatch.runner.progress import left_s, so_far, speed, words
-from trainwatch.runner.state import Process, RunState
+from trainwatch.runner.state import Finding, Process, RunState
 from trainwatch.runner.text import duration
 from trainwatch.runner.unseen import WATCHED_OUTSIDE, log_only
 
@@ -188,6 +188,10 @@ def _ended(state: RunState, now: float) -> Verdict:
     death = next((f for f in map(state.findings.get, DEATHS) if f is not None), None)
     if death is not None:
         facts = (facts[0], death.summary)
+    else:
+        death = reason(state)
+        if death is not None:
+            facts = (facts[0], f"{death.summary}. {death.do}")
     return Verdict(
         run.status,
         death.kind if death is not None else None,
@@ -196,6 +200,14 @@ def _ended(state: RunState, now: float) -> Verdict:
         run.ended,
         now - run.ended if run.ended else None,
     )
+
+
+def reason(state: RunState) -> Finding | None:
+    """The finding that says why the run failed."""
+    if state.run.status != "failed":
+        return None
+    found = [f for f in state.findings.values() if f.ended and f.cleared is None]
+    return max(found, key=lambda finding: finding.since, default=None)
 
 
 def _error(process: Process) -> str | None:
