@@ -158,6 +158,11 @@ class ModelDescribed:
     """Parameters by dtype."""
     devices: Dict[str, int] = field(default_factory=dict)
     """Parameters by device."""
+    linear_width: Optional[int] = None
+    """Inputs plus outputs of the linear layers that LoRA would adapt, summed: LoRA of
+    rank r has r times so many parameters."""
+    linear_names: List[str] = field(default_factory=list)
+    """What these layers are called."""
 
 
 @dataclass(frozen=True)

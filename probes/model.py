@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Optional
 
+from . import adaptable
 from .events import ModelDescribed, OptimizerDescribed
 from .ledger import Storages, tensors_of
 
@@ -13,6 +14,7 @@ from .ledger import Storages, tensors_of
 def describe(models: List[Any]) -> ModelDescribed:
     """The parameters of `models` together, each parameter once."""
     trainable = total = 0
+    linear_width, linear_names = adaptable.widths(models[0]) if models else (None, [])
     dtypes: Dict[str, int] = {}
     devices: Dict[str, int] = {}
     bytes_trainable, bytes_frozen = Storages(), Storages()
@@ -36,6 +38,8 @@ def describe(models: List[Any]) -> ModelDescribed:
         weights_frozen=bytes_frozen.bytes,
         dtypes=dtypes,
         devices=devices,
+        linear_width=linear_width,
+        linear_names=linear_names,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainwatch.runner import forecast, progress, review
+from trainwatch.runner.bill import RANK, bill, lora
 from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.generation import cap_share, left_s, row_cap_share
 from trainwatch.runner.memory import rest_is_activations, rest_of_peak
@@ -182,16 +183,7 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
         "phases": phases_document(process.phases),
         "device": device_document(process.device),
         "memory": memory_document(process),
-        "trainable": None
-        if process.trainable is None
-        else {
-            "parameters": process.trainable.parameters,
-            "total": process.trainable.total,
-            "percent": process.trainable.percent,
-            "model": process.trainable.model,
-            "dtypes": dict(process.trainable.dtypes),
-            "devices": dict(process.trainable.devices),
-        },
+        "trainable": trainable_document(process),
         "generations": [generation_document(g) for g in process.generations],
         "generated": generated_document(process.generated),
         "metrics": {name: _number(v) for name, v in process.metrics.items()},
@@ -204,6 +196,38 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
         }
         if process.error_kind
         else None,
+    }
+
+
+def trainable_document(process: Process) -> dict[str, Any] | None:
+    """What is trained and its bill; LoRA's for the same model is always expected."""
+    trainable = process.trainable
+    if trainable is None:
+        return None
+    mine, other = bill(process), lora(trainable)
+    return {
+        "parameters": trainable.parameters,
+        "total": trainable.total,
+        "percent": trainable.percent,
+        "model": trainable.model,
+        "dtypes": dict(trainable.dtypes),
+        "devices": dict(trainable.devices),
+        "bill": {
+            "weights": mine.weights,
+            "gradients": mine.gradients,
+            "optimizer": mine.optimizer,
+            "total": mine.total,
+            "measured": mine.measured,
+        },
+        "lora": None
+        if other is None
+        else {
+            "rank": RANK,
+            "layers": other.layers,
+            "parameters": other.parameters,
+            "percent": other.percent,
+            "total": other.bytes,
+        },
     }
 
 

@@ -244,7 +244,13 @@ def _model(state: RunState, event: ev.Event, body: ev.ModelDescribed) -> RunStat
         state,
         event.pid,
         trainable=Trainable(
-            body.model, body.trainable, body.parameters, body.dtypes, body.devices
+            body.model,
+            body.trainable,
+            body.parameters,
+            body.dtypes,
+            body.devices,
+            body.linear_width,
+            tuple(body.linear_names),
         ),
         ledger=replace(
             process.ledger,

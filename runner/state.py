@@ -157,6 +157,9 @@ class Trainable:
     total: int = 0
     dtypes: Mapping[str, int] = field(default_factory=dict)
     devices: Mapping[str, int] = field(default_factory=dict)
+    linear_width: int | None = None
+    """Inputs plus outputs of the layers that LoRA would adapt."""
+    linear_names: tuple[str, ...] = ()
 
     @property
     def percent(self) -> float | None:
