@@ -19,7 +19,11 @@ MATRIX_TESTS ?= tests/probes tests/examples
 OLD := matrix-4.46
 OLD_TESTS := $(shell grep -liE 'transformers|trl' tests/probes/test_*.py)
 
-STACKED := OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false
+STACKED := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+# Most tests wait for one core. Those that share runs stay in one process.
+JOBS ?= 2
+SPREAD := -n $(JOBS) --dist loadgroup
 
 .PHONY: demo test test-matrix newest $(MATRIX) check lint types layers unit e2e snapshots pictures clean
 .PRECIOUS: $(ROWS)/%/.installed
@@ -45,10 +49,12 @@ layers:
 
 # Tests that start no training stack, then those that do.
 unit:
-	$(BIN)/python -m pytest -q -m "not e2e and not real"
+	$(BIN)/python -m pytest -q $(SPREAD) -m "not e2e and not real"
 
 e2e:
-	$(STACKED) $(BIN)/python -m pytest -q -m "e2e or real"
+	$(STACKED) $(BIN)/python -m pytest -q $(SPREAD) -m "e2e or real" \
+		--ignore tests/e2e/stuck
+	$(STACKED) $(BIN)/python -m pytest -q tests/e2e/stuck
 
 # The probes and the examples on each training stack, the newest one last.
 test-matrix: $(MATRIX) newest

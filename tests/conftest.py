@@ -15,6 +15,17 @@ import pytest
 from support.runs import Trainwatch
 
 
+SHARED = ("examples", "odd", "smollm2")
+"""Fixtures whose runs are shared: tests that ask for one stay in one process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in SHARED:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """`$TRAINWATCH_HOME`, short enough for Unix sockets."""
