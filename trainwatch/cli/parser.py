@@ -131,6 +131,8 @@ def build() -> argparse.ArgumentParser:
     )
     triage.set_defaults(command=_lazy("warnings", "triage"))
 
+    _add_fit(add.add_parser("fit", help="does a training fit, before anything runs"))
+
     doctor = add.add_parser(
         "doctor", help="versions that do not fit together, and this machine"
     )
@@ -140,6 +142,57 @@ def build() -> argparse.ArgumentParser:
     _takes_json(doctor)
     doctor.set_defaults(command=_lazy("doctor", "doctor"))
     return parser
+
+
+def _add_fit(fit: argparse.ArgumentParser) -> None:
+    fit.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a folder, a config.json, a known shape (llama-3-8b) or numbers "
+        "(llama:hidden=4096,layers=32,heads=32,kv=8,ffn=14336,vocab=128256)",
+    )
+    fit.add_argument("--method", default="lora", help="lora (default), partial, full")
+    fit.add_argument("--rank", type=int, default=16, metavar="R", help="of LoRA")
+    fit.add_argument(
+        "--targets",
+        default="q_proj,k_proj,v_proj,o_proj",
+        help="of LoRA, with commas, or all-linear",
+    )
+    fit.add_argument(
+        "--layers", type=int, default=1, metavar="N", help="partial: the last N"
+    )
+    fit.add_argument("--lm-head", action="store_true", help="partial: and lm_head")
+    fit.add_argument("--batch", type=int, default=1, metavar="B")
+    fit.add_argument("--seq", type=int, default=1024, metavar="S")
+    fit.add_argument("--dtype", help="bf16, fp16, fp32; else the config's own")
+    fit.add_argument(
+        "--optimizer",
+        default="adamw-fused",
+        metavar="O",
+        help="adamw-fused (default), adamw, adamw-for-loop, adamw-foreach, sgd, "
+        "sgd-momentum, adafactor, adafactor-torch, rmsprop, adagrad",
+    )
+    fit.add_argument("--accumulate", type=int, default=1, metavar="A")
+    fit.add_argument("--gradient-checkpointing", action="store_true")
+    fit.add_argument(
+        "--trainer",
+        default="hf",
+        help="hf (default): Trainer's loss; trl: SFTTrainer's, in chunks",
+    )
+    fit.add_argument(
+        "--device",
+        action="append",
+        help="mps:36GB, cuda:24GB, cpu, auto; several with commas; "
+        "else this machine and the usual ones",
+    )
+    fit.add_argument(
+        "--no-changes", action="store_true", help="do not look for what would fit"
+    )
+    fit.add_argument(
+        "--python", metavar="PATH", help="the Python that has torch and transformers"
+    )
+    _takes_json(fit)
+    fit.set_defaults(command=_lazy("fit", "fit"))
 
 
 def _takes_run(parser: argparse.ArgumentParser) -> None:
