@@ -420,6 +420,7 @@ class Supervisor:
             "type": functools.partial(self.keyboard.type, client),
             "interrupt": lambda _: "interrupted" if interrupt(self) else "",
             "resize": self.keyboard.resize,
+            "echo": lambda _: launch.echo(self.terminal),
             "ping": lambda _: f"supervisor {os.getpid()}",
         }
         if name not in quick:
@@ -439,7 +440,6 @@ class Supervisor:
             answer(client, "refused", "a snapshot is already under way")
             return
         if self._ended_at is not None:
-            "echo": lambda _: launch.echo(self.terminal),
             answer(client, "refused", "the run has just ended")
             return
         command = kind(self, secrets.token_hex(4), client)
