@@ -545,6 +545,64 @@ class HostSampled:
 
 
 @dataclass(frozen=True)
+class SignalsSampled:
+    """
+    What the system says about process `of`, told while it shows no progress and when
+    that changed. Rates are over some seconds; CPU is percent of one core. What cannot
+    be read on this system is None or "".
+    """
+
+    of: int = 0
+    parent: int = 0
+    name: str = ""
+    status: str = ""
+    """The kernel's letter: R running, S asleep, D in the disk, T stopped, Z dead."""
+    wait: str = ""
+    """What the main thread waits for, a word of `runner/signals/waits.py`."""
+    call: str = ""
+    """The system call that it is in."""
+    target: str = ""
+    """What the call is on: a path, a terminal, a pipe, a socket."""
+    left_s: Optional[float] = None
+    """Of a sleep, at most."""
+    holder: Optional[int] = None
+    """Who holds the lock that it waits for, or is at the other end of its pipe."""
+    holder_name: str = ""
+    threads: Dict[str, int] = field(default_factory=dict)
+    """What its other threads wait for -> how many."""
+    cpu: Optional[float] = None
+    cpu_main: Optional[float] = None
+    switches: Optional[float] = None
+    """Times a second that the main thread gave up the processor by itself."""
+    major_faults: Optional[float] = None
+    read: Optional[float] = None
+    write: Optional[float] = None
+    """Bytes a second through read and write calls."""
+    writing: str = ""
+    """A file that grows under its hands."""
+    writing_per_s: Optional[float] = None
+    idle_since: Optional[float] = None
+    """Wall clock since which neither it nor a process below it computes or moves
+    bytes; None while one does."""
+    children: List[int] = field(default_factory=list)
+    """The processes below it."""
+    names: Dict[str, int] = field(default_factory=dict)
+    """Their names -> how many."""
+    ended: int = 0
+    """Processes below it that ended since it last showed progress."""
+    prompt: str = ""
+    """The line without an end that the terminal shows, where it waits for the
+    keyboard."""
+    printed: Optional[float] = None
+    """Wall clock of the last output of the run."""
+    beat: Optional[float] = None
+    """Wall clock when the interpreter last ran our thread."""
+    stalled: Optional[float] = None
+    """Percent of the last ten seconds in which all of the machine waited for
+    memory."""
+
+
+@dataclass(frozen=True)
 class CheckpointSeen:
     """A checkpoint folder on the disk, as the watcher found it."""
 
@@ -686,6 +744,7 @@ Body = Union[
     SupervisorStarted,
     PhaseObserved,
     HostSampled,
+    SignalsSampled,
     CheckpointSeen,
     WarningTriaged,
     FindingRaised,

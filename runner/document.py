@@ -62,6 +62,7 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
             "facts": list(view.verdict.facts),
             "since": moment(view.verdict.since),
             "age_s": _number(view.verdict.age_s),
+            "do": view.verdict.do or None,
         },
         "processes": [
             process_document(process, view.now, state.over)

@@ -8,6 +8,8 @@ import statistics
 
 from trainwatch.runner.state import PhaseStat
 
+EARLY = 16
+"""Durations kept of the beginning, to tell that it has become slower."""
 RECENT = 64
 """Durations kept per phase for its median and 95th percentile."""
 SERIES_POINTS = 512
@@ -31,14 +33,17 @@ def add_duration(
     """`stat` after `count` more runs that took `seconds` together."""
     stat = stat or PhaseStat()
     each = seconds / count if count else 0.0
-    recent = stat.recent
+    recent, early = stat.recent, stat.early
     if count and stat.count >= warm_up:
         recent = (*recent[-RECENT + 1 :], each)
+        if len(early) < EARLY:
+            early = (*early, each)
     return PhaseStat(
         count=stat.count + count,
         total_s=stat.total_s + seconds,
         last_s=each if count else stat.last_s,
         recent=recent,
+        early=early,
         clock=clock,
     )
 

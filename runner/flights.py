@@ -147,6 +147,13 @@ class Flights:
             return None
         return reading
 
+    def beat(self, pid: int) -> float | None:
+        """Wall clock when the interpreter of `pid` last ran our thread."""
+        reading = self.reading(pid)
+        if reading is None or reading.beat is None:
+            return None
+        return reading.beat + reading.wall_minus_mono
+
     def history(self, pid: int) -> list[tuple[str, float]]:
         try:
             return flight.history((self.folder / str(pid)).read_bytes())

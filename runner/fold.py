@@ -16,6 +16,7 @@ from trainwatch.runner import forecast
 from trainwatch.runner.durations import add_duration, thin
 from trainwatch.runner.phases import filed, shown
 from trainwatch.runner.progress import mark
+from trainwatch.runner.signals.heard import heard
 from trainwatch.runner.state import (
     EMPTY,
     Checkpoint,
@@ -707,6 +708,10 @@ def _host(state: RunState, event: ev.Event, body: ev.HostSampled) -> RunState:
     return replace(state, host=Host(**vars(body), sampled=event.time))
 
 
+def _signals(state: RunState, event: ev.Event, body: ev.SignalsSampled) -> RunState:
+    return replace(state, signals=heard(state.signals, body, event.time))
+
+
 def _refused(state: RunState, event: ev.Event, body: ev.LinesRefused) -> RunState:
     return replace(state, refused_lines=body.malformed + body.oversized + body.foreign)
 
@@ -750,5 +755,6 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.CommandProgressed: _command_changed,
     ev.CommandFinished: _command_changed,
     ev.HostSampled: _host,
+    ev.SignalsSampled: _signals,
     ev.LinesRefused: _refused,
 }

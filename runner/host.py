@@ -24,6 +24,8 @@ class HostSampler:
         self.child = child
         self.folder = folder
         self._processes: dict[int, psutil.Process] = {}
+        self.seen: list[psutil.Process] = []
+        """The child and all its descendants, at the last look."""
         self._swap_in: tuple[float, int] | None = None
         self._limit = memory_limit(child)
         psutil.cpu_percent()
@@ -40,7 +42,8 @@ class HostSampler:
         """One look. The first has no rates."""
         cpu: float | None = None
         rss = 0
-        found = {process.pid: process for process in self.tree()}
+        self.seen = self.tree()
+        found = {process.pid: process for process in self.seen}
         for pid, process in found.items():
             known = self._processes.get(pid)
             if known is None or known != process:

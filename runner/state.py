@@ -31,6 +31,8 @@ class PhaseStat:
     last_s: float | None = None
     recent: tuple[float, ...] = ()
     """Seconds of the last runs, oldest first, without the warm-up."""
+    early: tuple[float, ...] = ()
+    """The same of the first ones."""
     clock: str = "host"
 
 
@@ -373,6 +375,42 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Signals:
+    """What the system last said about one process; see the event of that name."""
+
+    of: int = 0
+    parent: int = 0
+    name: str = ""
+    status: str = ""
+    wait: str = ""
+    call: str = ""
+    target: str = ""
+    left_s: float | None = None
+    holder: int | None = None
+    holder_name: str = ""
+    threads: Mapping[str, int] = field(default_factory=dict)
+    cpu: float | None = None
+    cpu_main: float | None = None
+    switches: float | None = None
+    major_faults: float | None = None
+    read: float | None = None
+    write: float | None = None
+    writing: str = ""
+    writing_per_s: float | None = None
+    idle_since: float | None = None
+    children: tuple[int, ...] = ()
+    names: Mapping[str, int] = field(default_factory=dict)
+    ended: int = 0
+    prompt: str = ""
+    printed: float | None = None
+    beat: float | None = None
+    stalled: float | None = None
+    seen: float = 0.0
+    since: float = 0.0
+    """When it was first seen in this wait."""
+
+
+@dataclass(frozen=True)
 class RunFacts:
     id: str = ""
     name: str = ""
@@ -399,6 +437,8 @@ class RunState:
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
     host: Host = Host()
+    signals: Mapping[int, Signals] = field(default_factory=dict)
+    """Process -> what the system said about it, while it showed no progress."""
     series: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     """Metric -> (step, value), thinned to a bounded number of points."""
     events: int = 0

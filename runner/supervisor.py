@@ -46,6 +46,7 @@ from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.saves import UNKNOWN, Saving, expected, place
+from trainwatch.runner.signals.sampler import Sampler
 from trainwatch.runner.snapshot import Snapshot
 from trainwatch.runner.stack import Stack
 from trainwatch.runner.state import Process, RunState
@@ -118,6 +119,7 @@ class Supervisor:
             self.facts.argv, self.facts.cwd, os.environ, first=not takeover
         )
         self._host: HostSampler | None = None
+        self._signals = Sampler()
         self._told_host: ev.HostSampled | None = None
         self._kills = OomKills(folder)
         self._next: dict[str, float] = {}
@@ -386,6 +388,7 @@ class Supervisor:
         deadline = time.monotonic() + TICK_S
         while text := self._tail.raw():
             self.book.from_console(text, time.time(), phase, step)
+            self._signals.hear(text, time.time())
             if time.monotonic() > deadline:
                 break
 
@@ -400,6 +403,11 @@ class Supervisor:
             self._next["host told"] = mono + HOST_TELL_S
             self._told_host = sample
             self.emit(sample)
+        tree = self._host.seen
+        for told in self._signals.sample(
+            mono, time.time(), self.state, self.child, tree, self.flights.beat
+        ):
+            self.emit(told, told.of)
 
     # --- control ---
 

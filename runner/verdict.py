@@ -2,15 +2,31 @@
 The headline: one state, two facts, an age.
 
 `judge` is pure and cheap, so every reader computes it for the moment it shows.
-It says no more than the state shows: without progress it says for how long and
-in which phase, not why.
+Progress beats everything; without it the causes are asked in turn, and the first
+that is met by the signals gives state, kind, facts and what to do. It says no more
+than the state shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainwatch.runner.durations import percentile, usual
+from trainwatch.runner.causes.busy import busy, compiling
+from trainwatch.runner.causes.cause import Cause
+from trainwatch.runner.causes.deadlock import deadlock
+from trainwatch.runner.causes.file_lock import file_lock
+from trainwatch.runner.causes.grown import grown
+from trainwatch.runner.causes.idle import asleep, idle
+from trainwatch.runner.causes.keyboard import keyboard
+from trainwatch.runner.causes.network import network
+from trainwatch.runner.causes.numeric import failing
+from trainwatch.runner.causes.pipe import named_pipe, pipe_full
+from trainwatch.runner.causes.ranks import lost_rank, mismatch, waits_for_rank
+from trainwatch.runner.causes.sight import QUIET_S, Sight, sights
+from trainwatch.runner.causes.stopped import stopped
+from trainwatch.runner.causes.worker import dead_worker, hung_worker
+from trainwatch.runner.durations import usual
 from trainwatch.runner.memory_death import RULES as DEATHS
 from trainwatch.runner.progress import left_s, so_far, speed, words
 from trainwatch.runner.state import Finding, Process, RunState
@@ -30,10 +46,27 @@ VERDICTS = (
     "killed",
     "lost",
 )
-QUIET_S = 30.0
-"""Without progress for this long, and for QUIET_FACTOR times the phase's slowest
-usual duration, "working" is no longer said."""
-QUIET_FACTOR = 5.0
+CAUSES: tuple[Callable[[Sight], Cause | None], ...] = (
+    stopped,
+    keyboard,
+    file_lock,
+    lost_rank,
+    waits_for_rank,
+    mismatch,
+    network,
+    pipe_full,
+    named_pipe,
+    hung_worker,
+    deadlock,
+    dead_worker,
+    asleep,
+    idle,
+    compiling,
+    failing,
+    grown,
+    busy,
+)
+"""The surest first; where none is met the phase and its usual time are told."""
 
 
 @dataclass(frozen=True)
@@ -44,32 +77,37 @@ class Verdict:
     facts: tuple[str, str] = ("", "")
     since: float | None = None
     age_s: float | None = None
-    """Seconds since the newest signal that the facts rest on."""
+    """Seconds since the last progress; after the end, since the end."""
+    do: str = ""
+    """What helps, where that is known."""
 
 
 def judge(state: RunState, now: float) -> Verdict:
     """The verdict on `state` at wall clock `now`."""
     if state.over:
         return _ended(state, now)
+    sight = sights(state, now)
+    for look in CAUSES:
+        cause = look(sight)
+        if cause is not None:
+            return _told(cause, sight)
     process = state.lead
     if process is None or not process.armed:
         return _unarmed(state, now)
     phase = process.phase
-    progressed = process.progressed or state.run.started or now
-    quiet = max(0.0, now - progressed)
+    quiet = sight.quiet
     activity = _activity(process, now)
-    limit = _patience(process)
-    if quiet > limit:
+    if quiet > sight.patience and not sight.prints(QUIET_S):
         usually = _usual_text(process)
         return Verdict(
             "slow",
             None,
             "possible",
             (
-                f"no progress for {duration(quiet)} in {phase.name}",
+                sight.stopped_for(),
                 usually or "whether it is slow or stuck, these signals cannot tell",
             ),
-            progressed,
+            sight.progressed,
             quiet,
         )
     how_fast = ""
@@ -128,13 +166,16 @@ def _usual_text(process: Process) -> str | None:
     return f"usual {duration(seconds)}" if seconds is not None else None
 
 
-def _patience(process: Process) -> float:
-    """Seconds without progress after which "working" is no longer said."""
-    stat = process.phases.get(process.phase.name)
-    slowest = percentile(stat.recent, 0.95) if stat else None
-    if slowest is None:
-        return 4 * QUIET_S
-    return max(QUIET_S, QUIET_FACTOR * slowest)
+def _told(cause: Cause, sight: Sight) -> Verdict:
+    return Verdict(
+        cause.state,
+        cause.kind,
+        cause.evidence,
+        cause.facts,
+        cause.since if cause.since is not None else sight.progressed,
+        sight.quiet,
+        cause.do,
+    )
 
 
 def _unarmed(state: RunState, now: float) -> Verdict:

@@ -1,0 +1,33 @@
+"""What the metrics show is part of the headline."""
+
+from __future__ import annotations
+
+from trainwatch.runner.causes.cause import Cause
+from trainwatch.runner.causes.sight import Sight
+from trainwatch.runner.state import Finding
+
+
+def failing(sight: Sight) -> Cause | None:
+    """A serious finding of the triage stands."""
+    standing = [
+        finding
+        for finding in sight.state.findings.values()
+        if finding.cleared is None and finding.severity == "serious"
+    ]
+    if not standing:
+        return None
+    first = min(standing, key=_order)
+    more = f" (and {len(standing) - 1} more)" if len(standing) > 1 else ""
+    return Cause(
+        "failing",
+        first.kind or "numeric",
+        "likely",
+        (f"{first.summary}{more}", "; ".join(first.evidence) or "by the metrics"),
+        first.do,
+        first.since,
+    )
+
+
+def _order(finding: Finding) -> tuple[bool, float]:
+    """Numbers that are none before the rest, then the oldest."""
+    return "not-finite" not in finding.rule, finding.since
