@@ -325,9 +325,9 @@ def _become(
     cwd: str,
     environment: Mapping[str, str],
     slave: int,
+    stdin: int | None,
     failed_to: int,
 ) -> None:
-    stdin: int | None,
     """In the forked child: take the terminal and execute. Never returns."""
     try:
         os.setsid()
