@@ -1,5 +1,5 @@
 """
-Requests of the supervisor: save and stop, at a step boundary.
+Requests of the supervisor: save, stop, or finish, which is both, at a step boundary.
 
 The connection's thread takes them in; the training thread asks which are due
 when a step has ended. Every request is answered exactly once.
@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .events import RequestFinished
 
-KINDS = ("save", "stop")
+KINDS = ("save", "stop", "finish")
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,8 @@ class TrainingBegan:
     output_dir: Optional[str] = None
     batch_size: Optional[int] = None
     accumulation: Optional[int] = None
+    save_total_limit: Optional[int] = None
+    """How many checkpoints it keeps."""
     can_save: bool = False
     """A snapshot can write a checkpoint at a step boundary."""
     resumable: bool = False
@@ -136,6 +138,26 @@ class LengthGuessed:
 
     max_steps: Optional[int] = None
     evidence: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingResumed:
+    """A trainer goes on from a checkpoint: what it found there."""
+
+    path: str = ""
+    step: int = 0
+    optimizer: Optional[bool] = None
+    """None: the folder could not be read."""
+    scheduler: Optional[bool] = None
+    random: Optional[bool] = None
+    rate_before: Optional[float] = None
+    """The learning rate that was logged last before it."""
+    rate_step: Optional[int] = None
+    """The step at which that was."""
+    rate_after: Optional[float] = None
+    """The learning rate that it goes on with."""
+    skips: Optional[bool] = None
+    """False where the batches seen before are not skipped (`ignore_data_skip`)."""
 
 
 @dataclass(frozen=True)
@@ -612,6 +634,10 @@ class CheckpointSeen:
     complete: Optional[bool] = None
     resumable: Optional[bool] = None
     detail: str = ""
+    disk_free: Optional[int] = None
+    """Of the file system that it lies on, at that moment."""
+    verified: bool = False
+    """Every byte of it was read, and checksums fit."""
 
 
 @dataclass(frozen=True)
@@ -675,6 +701,10 @@ class CommandAsked:
 class CommandProgressed:
     id: str = ""
     detail: str = ""
+    rung: str = ""
+    """Of an abort: `step`, `now`, `tree` or `kill`."""
+    saved: str = ""
+    """The checkpoint that it has saved so far."""
 
 
 @dataclass(frozen=True)
@@ -712,6 +742,7 @@ ProbeBody = Union[
     LibraryImported,
     TrainingBegan,
     LengthGuessed,
+    TrainingResumed,
     TrainingEnded,
     ModelDescribed,
     OptimizerDescribed,

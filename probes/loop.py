@@ -477,11 +477,12 @@ class Loop:
     def _obey(self, optimizer: Any) -> None:
         due = self._requests().due(self._step)
         for request in due:
-            if request.kind == "save":
+            if request.kind in ("save", "finish"):
                 self._save(request, optimizer)
         for request in due:
             if request.kind == "stop":
                 self._requests().answer(request, "done", step=self._step)
+            if request.kind in ("stop", "finish"):
                 self._stop = True
         if self._stop:
             self.end(stopped=True)

@@ -23,6 +23,7 @@ from .flight import NUMBER
 from .guard import around, follow, guarded
 from .loop import Loop
 from .process import Process
+from .resuming import resumed
 from .saving import name_of, place
 from .sizes import size_of
 from .timeline import Span, Timeline
@@ -36,7 +37,6 @@ CALLS = {
 """Method -> phase of a step."""
 SPANS = {
     "log": "log",
-    "_load_from_checkpoint": "load",
     "_precompute_ref_logps": "data",
 }
 """Method -> phase outside the steps, where the span needs nothing else."""
@@ -63,6 +63,8 @@ class Watch:
         self._optimizer_steps = 0
         self._batches = Count(timeline)
         self._predictions = 0
+        self._resumes = ""
+        """The checkpoint that the next training goes on from."""
 
     # --- what the trainer's callback handler was told ---
 
@@ -70,7 +72,7 @@ class Watch:
     def train_began(self, told: Any, control: Any) -> None:
         handler, args, state = told[:3]
         trainer = self._trainers.get(id(handler), _nobody)()
-        self.began(trainer, args, state, getattr(handler, "model", None))
+        self.began(trainer, args, state, handler)
 
     @guarded("trainer")
     def step_ended(self, told: Any, control: Any) -> None:
@@ -114,7 +116,8 @@ class Watch:
     # --- what follows from it ---
 
     @guarded("trainer")
-    def began(self, trainer: Any, args: Any, state: Any, root: Any) -> None:
+    def began(self, trainer: Any, args: Any, state: Any, handler: Any) -> None:
+        root = getattr(handler, "model", None)
         self.process.identify("trainer")
         self.process.cost.begin()
         self.loop.add_root(root)
@@ -143,10 +146,14 @@ class Watch:
                 accumulation=_integer(
                     getattr(args, "gradient_accumulation_steps", None)
                 ),
+                save_total_limit=_integer(getattr(args, "save_total_limit", None)),
                 can_save=True,
                 resumable=not getattr(args, "save_only_model", False),
             )
         )
+        resumes, self._resumes = self._resumes, ""
+        if resumes or step:
+            self.process.emit(resumed(resumes, args, state, handler))
         if root is not None:
             self.process.describe(model.describe([root]))
         self.loop.forecaster.at_begin(getattr(trainer, "optimizer", None))
@@ -154,12 +161,13 @@ class Watch:
     def obey(self, requests: Requests, due: Sequence[Request], control: Any) -> None:
         """Do what is asked for at the end of this step."""
         for request in due:
-            if request.kind == "save":
+            if request.kind in ("save", "finish"):
                 control.should_save = True
                 self.saving.append(request)
-            else:
+            if request.kind in ("stop", "finish"):
                 control.should_training_stop = True
                 self.stopped = True
+            if request.kind == "stop":
                 requests.answer(request, "done", step=self.timeline.step)
 
     @guarded("trainer")
@@ -277,6 +285,12 @@ class Watch:
         self.timeline.leave(span, error)
 
     @guarded("trainer")
+    def resume_begins(self, args: Any, kwargs: Any) -> Optional[Span]:
+        path = args[1] if len(args) > 1 else kwargs.get("resume_from_checkpoint")
+        self._resumes = os.fsdecode(path or "")
+        return self.timeline.enter("load")
+
+    @guarded("trainer")
     def train_begins(self, args: Any, kwargs: Any) -> Any:
         self.loop.trainers += 1
         self.loop.stop_discovery()
@@ -324,6 +338,7 @@ class Watch:
             pairs["_save_checkpoint"] = (self.save_begins, self.save_ends)
             pairs["save_model"] = (self.model_save_begins, self.model_save_ends)
             pairs["train"] = (self.train_begins, self.train_ends)
+            pairs["_load_from_checkpoint"] = (self.resume_begins, self.leave)
             for name, (before, after) in pairs.items():
                 function = base.__dict__.get(name)
                 if callable(function):

@@ -3,24 +3,26 @@ The user's checkpoints on the disk: which there are, whole or not, resumable or 
 
 Watchdog says that something in the output folder changed; `inspect` looks.
 What it calls complete is a reading of files, not a trial load: every weights
-file named by an index is there, safetensors headers agree with their sizes, and
-no marker of an unfinished save is left.
+file named by an index is there, headers and directories of tensor files agree with
+their sizes, and no marker of an unfinished save is left.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import struct
+import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from trainwatch.probes import events as ev
+from trainwatch.runner import tensors
 
 NAME = re.compile(r"^(?:checkpoint|global_step|step|epoch)[-_]?(\d+)$")
 MARKER = "checkpoint-is-incomplete.txt"
@@ -33,6 +35,17 @@ WEIGHTS = (
 )
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 TRAINER_STATE = "trainer_state.json"
+TRAINER_ONLY = "training_args.bin"
+"""Only a Trainer writes it, beside the weights."""
+BESIDE = (
+    "optimizer",
+    "scheduler",
+    "scaler",
+    "rng_state",
+    "random_states",
+    TRAINER_ONLY,
+)
+"""Files of tensors that are not weights begin so."""
 SETTLED_S = 1.0
 
 
@@ -47,9 +60,17 @@ def folder_of(path: Path) -> Path | None:
     return None
 
 
-def inspect(folder: Path) -> ev.CheckpointSeen:
+def inspect(
+    folder: Path, *, deep: bool = False, by_trainer: bool = False
+) -> ev.CheckpointSeen:
     """
     What lies in a checkpoint folder.
+
+    Args:
+        folder: the checkpoint.
+        deep: read every byte of weights and states, and compare checksums.
+        by_trainer: the Trainer of transformers writes here, and `trainer_state.json`
+            last of all.
 
     Raises:
         OSError: it went away meanwhile (save_total_limit).
@@ -60,15 +81,19 @@ def inspect(folder: Path) -> ev.CheckpointSeen:
         if path.is_file()
     }
     match = NAME.match(folder.name)
-    problems = list(_problems(folder, files))
+    problems = list(_problems(folder, files, deep))
+    if (by_trainer or TRAINER_ONLY in files) and TRAINER_STATE not in files and files:
+        problems.append(f"{TRAINER_STATE}, which is written last, is missing")
     whole = None if not files else not problems
     resumable = None
-    if whole and TRAINER_STATE not in files and not _has_model(files):
+    if whole and TRAINER_STATE not in files and not _only_weights(files):
         problems = ["the script's own format: only it can tell whether it resumes"]
     elif whole:
-        missing = _missing_for_resume(files)
+        missing = missing_for_resume(files)
         resumable = not missing
         problems = [f"not resumable: {', '.join(missing)} missing"] if missing else []
+        if _only_weights(files):
+            problems = ["not resumable: weights only"]
     return ev.CheckpointSeen(
         path=str(folder),
         step=int(match.group(1)) if match else None,
@@ -79,73 +104,62 @@ def inspect(folder: Path) -> ev.CheckpointSeen:
     )
 
 
-def _problems(folder: Path, files: dict[str, int]) -> Iterable[str]:
+def _problems(folder: Path, files: dict[str, int], deep: bool) -> Iterable[str]:
     if MARKER in files:
         yield f"{MARKER} is there: the save did not finish"
     for name in files:
-        if name.endswith((".tmp", ".part")):
+        base = Path(name).name
+        if base.endswith((".tmp", ".part")) or base.startswith(".tmp"):
             yield f"{name} is unfinished"
-    weights = [name for name in files if name.endswith((".safetensors", ".bin", ".pt"))]
     for index in INDEXES:
         if index in files:
-            shards = json.loads((folder / index).read_bytes())["weight_map"].values()
-            for shard in sorted(set(shards) - files.keys()):
+            try:
+                shards = json.loads((folder / index).read_bytes())["weight_map"]
+                missing = sorted(set(shards.values()) - files.keys())
+            except (ValueError, KeyError, TypeError, AttributeError):
+                yield f"{index} is not readable"
+                continue
+            for shard in missing:
                 yield f"{shard} is missing"
-    if not weights:
+    if not any(_holds_weights(name) for name in files):
         yield "no weights yet"
     for name in files:
-        if name.endswith(".safetensors"):
-            problem = safetensors_problem(folder / name)
-            if problem:
-                yield f"{name}: {problem}"
-        elif files[name] == 0 and name.endswith((".bin", ".pt", ".pth")):
-            yield f"{name} is empty"
+        problem = tensors.problem(folder / name, deep=deep)
+        if problem:
+            yield f"{name}: {problem}"
 
 
-def safetensors_problem(path: Path) -> str | None:
-    """
-    What is wrong with a safetensors file, or None: its header must be JSON and
-    its tensors must end exactly where the file ends (format: an 8-byte
-    little-endian header length, the header, the data).
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        if len(start) < 8:
-            return "no header"
-        (length,) = struct.unpack("<Q", start)
-        if length > min(size - 8, 100_000_000):
-            return "header cut short"
-        try:
-            header = json.loads(file.read(length))
-        except ValueError:
-            return "header is not JSON"
-    ends = [
-        entry["data_offsets"][1]
-        for name, entry in header.items()
-        if name != "__metadata__"
-    ]
-    expected = 8 + length + max(ends, default=0)
-    if size != expected:
-        return f"{size} bytes, its header says {expected}"
-    return None
+def _holds_weights(name: str) -> bool:
+    base = Path(name).name
+    return base.endswith((".safetensors", ".bin", ".pt", ".pth", ".distcp")) and (
+        not base.startswith(BESIDE)
+    )
 
 
-def _has_model(files: dict[str, int]) -> bool:
-    return bool(files.keys() & {*WEIGHTS, *INDEXES})
-
-
-def _missing_for_resume(files: dict[str, int]) -> list[str]:
+def _only_weights(files: Iterable[str]) -> bool:
+    """Weights in a known format, and no state of an optimizer or a script."""
     names = {Path(name).name for name in files}
+    states = [
+        name
+        for name in names - {*WEIGHTS, TRAINER_ONLY}
+        if name.endswith((*tensors.ARCHIVES, ".pkl"))
+        and not name.startswith("pytorch_model")
+    ]
+    return bool(names & {*WEIGHTS, *INDEXES}) and not states
+
+
+def missing_for_resume(files: Iterable[str]) -> list[str]:
+    """What a Trainer restores from a checkpoint that is not among `files`."""
+    names = {Path(name).name for name in files}
+    parts = {part for name in files for part in Path(name).parts}
     wanted = {
-        TRAINER_STATE: {TRAINER_STATE},
-        "optimizer state": {"optimizer.pt", "optimizer.bin", "optim_states.pt"},
-        "scheduler state": {"scheduler.pt"},
+        TRAINER_STATE: TRAINER_STATE in names,
+        "optimizer state": any(part.startswith("optimizer") for part in parts)
+        or any(name.endswith("optim_states.pt") for name in names),
+        "scheduler state": "scheduler.pt" in names,
+        "random state": any(name.startswith("rng_state") for name in names),
     }
-    missing = [what for what, any_of in wanted.items() if not names & any_of]
-    if not any(name.startswith("rng_state") for name in names):
-        missing.append("random state")
-    return missing
+    return [what for what, there in wanted.items() if not there]
 
 
 class CheckpointWatcher(FileSystemEventHandler):
@@ -165,10 +179,19 @@ class CheckpointWatcher(FileSystemEventHandler):
         self._watched: set[Path] = set()
         self._asked: set[Path] = set()
         self._known: set[Path] = set()
+        self._trainers: set[Path] = set()
 
-    def watch(self, folder: Path) -> None:
-        """Watch `folder`, once it exists; what it holds already is not news."""
+    def watch(self, folder: Path, *, by_trainer: bool = False) -> None:
+        """
+        Watch `folder`, once it exists; what it holds already is not news.
+
+        Args:
+            folder: where checkpoints are written.
+            by_trainer: as for `inspect`.
+        """
         folder = folder.absolute()
+        if by_trainer:
+            self._trainers.add(folder)
         if folder not in self._asked:
             self._asked.add(folder)
             self._known.update(_checkpoints(folder))
@@ -180,33 +203,45 @@ class CheckpointWatcher(FileSystemEventHandler):
                 with self._lock:
                     self._touched[folder] = time.monotonic()
 
-    def changed(self, mono: float, everything: bool = False) -> list[ev.CheckpointSeen]:
+    def changed(
+        self,
+        mono: float,
+        everything: bool = False,
+        under_way: Collection[Path] = (),
+    ) -> list[ev.CheckpointSeen]:
         """
         Checkpoints that changed and have been still for a second.
 
         Args:
-            everything: do not wait for that second (the run is over).
+            mono: now.
+            everything: do not wait for that second (the run is over), and look at
+                all that the watched folders hold.
+            under_way: what is being written now: not looked at yet.
         """
         self._begin()
+        found = set()
+        if everything:
+            found = {p for folder in self._asked for p in _checkpoints(folder)}
         with self._lock:
-            still = [
+            still = found - self._known | {
                 path
                 for path, when in self._touched.items()
-                if everything or mono - when > SETTLED_S
-            ]
+                if everything or (mono - when > SETTLED_S and path not in under_way)
+            }
             for path in still:
-                del self._touched[path]
+                self._touched.pop(path, None)
         bodies = []
-        for path in still:
+        for path in sorted(still):
             if not path.is_dir():
                 continue
             try:
-                body = inspect(path)
-            except (OSError, ValueError, KeyError, TypeError):
+                body = inspect(path, by_trainer=path.parent in self._trainers)
+                free = shutil.disk_usage(path.parent).free
+            except OSError:
                 continue
             if self._told.get(path) != body:
                 self._told[path] = body
-                bodies.append(body)
+                bodies.append(replace(body, disk_free=free))
         return bodies
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trainwatch.probes import events as ev
+from trainwatch.runner.flights import Flights
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.state import Process, RunState
 
@@ -28,6 +29,7 @@ class Access(Protocol):
     folder: Path
     terminal: int
     receiver: Receiver
+    flights: Flights
     keyboard: Keyboard
 
     @property
@@ -110,29 +112,6 @@ def training_ranks(access: Access) -> list[Process]:
         and process.training.ended is None
         and access.receiver.by_pid(process.pid) is not None
     ]
-
-
-def agreed_step(ranks: list[Process]) -> int | None:
-    """
-    The step at which all ranks act, two ahead so that none has passed it; None
-    means the next boundary, for a single rank. (One rank that stops alone leaves
-    the others waiting for ever.)
-    """
-    if len(ranks) < 2:
-        return None
-    return max(process.step or 0 for process in ranks) + 2
-
-
-def request_all(access: Access, message: dict[str, Any]) -> list[Process]:
-    """Send one request to every training rank; those that took it."""
-    ranks = training_ranks(access)
-    message = {**message, "at_step": agreed_step(ranks)}
-    asked = []
-    for process in ranks:
-        connection = access.receiver.by_pid(process.pid)
-        if connection is not None and access.receiver.request(connection, message):
-            asked.append(process)
-    return asked
 
 
 def send_signal(pid: int, number: int) -> bool:

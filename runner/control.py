@@ -67,12 +67,14 @@ def progress(
         line = json.dumps({"command": command, **arguments}).encode() + b"\n"
         connection.sendall(line)
         buffer = b""
+        under_way = ""
         while True:
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0:
+                    told = f": {under_way}" if under_way else ""
                     yield Outcome(
-                        False, "unknown", f"still under way after {wait_s:g} s"
+                        False, "unknown", f"not over after {wait_s:g} s{told}"
                     )
                     return
                 connection.settimeout(left)
@@ -90,6 +92,7 @@ def progress(
             for answer in lines:
                 outcome = _outcome(json.loads(answer))
                 yield outcome
+                under_way = outcome.detail
                 if outcome.outcome:
                     return
 

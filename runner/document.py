@@ -9,18 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainwatch.runner import forecast, progress, review
+from trainwatch.runner import forecast, progress, review, room, salvage
 from trainwatch.runner.bill import RANK, bill, lora
 from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.generation import cap_share, left_s, row_cap_share
 from trainwatch.runner.memory import rest_is_activations, rest_of_peak
 from trainwatch.runner.state import (
+    Checkpoint,
     DeviceTimes,
     Forecast,
     Generated,
     Generation,
     PhaseStat,
     Process,
+    Resumed,
     RunState,
 )
 from trainwatch.runner.unseen import log_only, unseen
@@ -93,9 +95,13 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
                 "seconds": _number(checkpoint.seconds),
                 "detail": checkpoint.detail,
                 "ours": checkpoint.ours,
+                "verified": checkpoint.verified,
+                "disk_free": checkpoint.disk_free,
             }
             for checkpoint in state.checkpoints.values()
         ],
+        "next_checkpoint": next_document(state),
+        "resume_from": _path(salvage.offered(state)),
         "commands": [
             {
                 "command": command.command,
@@ -104,6 +110,8 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
                 "detail": command.detail,
                 "path": command.path,
                 "finished": moment(command.finished),
+                "rung": command.rung or None,
+                "saved": command.saved or None,
             }
             for command in state.commands
         ],
@@ -180,7 +188,9 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
             "implementation": training.implementation,
             "can_save": training.can_save,
             "resumable": training.resumable,
+            "save_total_limit": training.save_total_limit,
         },
+        "resumed": resumed_document(training.resumed if training else None),
         "phases": phases_document(process.phases),
         "device": device_document(process.device),
         "memory": memory_document(process),
@@ -230,6 +240,42 @@ def trainable_document(process: Process) -> dict[str, Any] | None:
             "total": other.bytes,
         },
     }
+
+
+def resumed_document(resumed: Resumed | None) -> dict[str, Any] | None:
+    """What was found in the checkpoint; null for a run from the beginning."""
+    if resumed is None:
+        return None
+    return {
+        "path": resumed.path,
+        "step": resumed.step,
+        "optimizer": resumed.optimizer,
+        "scheduler": resumed.scheduler,
+        "random": resumed.random,
+        "rate_before": _number(resumed.rate_before),
+        "rate_step": resumed.rate_step,
+        "rate_after": _number(resumed.rate_after),
+        "skips": resumed.skips,
+        "skipped": resumed.skipped,
+        "skipped_s": _number(resumed.skipped_s),
+    }
+
+
+def next_document(state: RunState) -> dict[str, Any] | None:
+    """What the next checkpoint takes of its disk; null where nothing tells it."""
+    found = room.room(state)
+    if found is None:
+        return None
+    return {
+        "bytes": found.needs,
+        "by": found.by,
+        "disk_free": found.free,
+        "fits": found.fits,
+    }
+
+
+def _path(checkpoint: Checkpoint | None) -> str | None:
+    return None if checkpoint is None else checkpoint.path
 
 
 def generation_document(generation: Generation) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import forecast
+from trainwatch.runner import forecast, resume
 from trainwatch.runner.durations import add_duration, thin
 from trainwatch.runner.phases import filed, shown
 from trainwatch.runner.progress import mark
@@ -210,8 +210,10 @@ def _training_began(
             output_dir=body.output_dir,
             batch_size=body.batch_size,
             accumulation=body.accumulation,
+            save_total_limit=body.save_total_limit,
             can_save=body.can_save,
             resumable=body.resumable,
+            resumed=None,
             first_step=body.step,
             began=event.time,
             ended=None,
@@ -348,8 +350,15 @@ def _phase_ended(state: RunState, event: ev.Event, body: ev.PhaseEnded) -> RunSt
         state,
         event.pid,
         phases=_put(process.phases, name, stat),
+        training=resume.skipped(process.training, body),
         progressed=event.time,
     )
+
+
+def _resumed(state: RunState, event: ev.Event, body: ev.TrainingResumed) -> RunState:
+    training = _get(state, event).training or Training()
+    resumed = resume.told(body, event.time)
+    return _process(state, event.pid, training=replace(training, resumed=resumed))
 
 
 def _phase_observed(
@@ -674,12 +683,15 @@ def _checkpoint_seen(
         resumable=body.resumable,
         detail=body.detail,
         seen=event.time,
+        disk_free=body.disk_free if body.disk_free is not None else known.disk_free,
+        verified=body.verified or (known.verified and known.bytes == body.bytes),
     )
     return replace(state, checkpoints=_put(state.checkpoints, body.path, checkpoint))
 
 
 def _command_asked(state: RunState, event: ev.Event, body: ev.CommandAsked) -> RunState:
-    command = Command(body.id, body.command, event.time, None, body.detail)
+    rung = body.detail if body.command == "abort" else ""
+    command = Command(body.id, body.command, event.time, None, body.detail, rung=rung)
     return replace(state, commands=(*state.commands[-COMMANDS + 1 :], command))
 
 
@@ -692,7 +704,12 @@ def _command_changed(
         if command.id != body.id:
             return command
         if isinstance(body, ev.CommandProgressed):
-            return replace(command, detail=body.detail)
+            return replace(
+                command,
+                detail=body.detail,
+                rung=body.rung or command.rung,
+                saved=body.saved or command.saved,
+            )
         return replace(
             command,
             outcome=body.outcome,
@@ -727,6 +744,7 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.LibraryImported: _imported,
     ev.TrainingBegan: _training_began,
     ev.LengthGuessed: _length,
+    ev.TrainingResumed: _resumed,
     ev.TrainingEnded: _training_ended,
     ev.ModelDescribed: _model,
     ev.OptimizerDescribed: _optimizer,

@@ -115,6 +115,8 @@ class Keeper:
     def run(self) -> None:
         """Keep until the child has ended and its output is on the disk."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # It lives as long as the child; the supervisor ends that on a SIGTERM.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._open()
         wake_from, wake_to = os.pipe()
         os.set_blocking(wake_from, False)

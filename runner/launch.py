@@ -27,6 +27,7 @@ from trainwatch.runner.errors import LaunchError
 from trainwatch.runner.files import write_atomically
 from trainwatch.runner.home import new_run_folder
 from trainwatch.runner.keeper import RESERVE, RESERVE_BYTES, Keeper
+from trainwatch.runner.ladder import GRACE_S
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.stage import stage
 
@@ -46,6 +47,7 @@ def launch(
     cwd: str | None = None,
     name: str | None = None,
     probes: bool = True,
+    grace: float = GRACE_S,
     size: tuple[int, int] = TERMINAL_SIZE,
     environment: Mapping[str, str] | None = None,
     terminal: bool = True,
@@ -61,6 +63,7 @@ def launch(
         cwd: where the child starts; the current folder by default.
         name: how people call the run; derived from the command by default.
         probes: False watches from outside only.
+        grace: seconds from a SIGTERM to us until somebody kills the run.
         size: rows and columns of the child's terminal.
         environment: the child's environment; ours by default.
         terminal: False gives the child a pipe, which stdout and stderr share.
@@ -85,6 +88,7 @@ def launch(
             cwd=cwd,
             started=time.time(),
             probes=probes,
+            grace=grace,
             terminal=terminal,
             python=".".join(str(part) for part in sys.version_info[:3]),
             host={"node": os.uname().nodename, "system": os.uname().sysname},

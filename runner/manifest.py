@@ -8,6 +8,7 @@ from typing import Any
 
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import read_json, write_json
+from trainwatch.runner.ladder import GRACE_S
 
 SCHEMA = 1
 FILE = "run.json"
@@ -32,6 +33,8 @@ class Manifest:
     started: float | None = None
     ended: float | None = None
     probes: bool = True
+    grace: float = GRACE_S
+    """Seconds from a SIGTERM to us until somebody kills the run."""
     python: str = ""
     terminal: bool = True
     """False: its output goes through a pipe."""

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from trainwatch.probes import flight
 from trainwatch.runner.state import Process, RunState
 
 
@@ -83,3 +85,35 @@ def expected(state: RunState, process: Process, path: Path) -> Expected | None:
         for part in (ledger.exp_avg, ledger.exp_avg_sq, ledger.optimizer_other)
     )
     return Expected(weights + optimizer, "weights and optimizer state")
+
+
+class Records(Protocol):
+    """The flight records of a run."""
+
+    def reading(self, pid: int) -> flight.Reading | None: ...
+
+
+def under_way(state: RunState, records: Records) -> list[Process]:
+    """The processes that save something at this moment."""
+    return [process for process, _ in _saving(state, records)]
+
+
+def places(state: RunState, records: Records, cwd: str) -> set[Path]:
+    """Where they save to, as far as that is known."""
+    found = set()
+    for process, reading in _saving(state, records):
+        output = process.training.output_dir if process.training else None
+        path = place(reading.detail, output, cwd)
+        if path is not None:
+            found.add(path)
+    return found
+
+
+def _saving(state: RunState, records: Records) -> list[tuple[Process, flight.Reading]]:
+    found = []
+    for process in state.processes.values():
+        if process.left is None and process.flight is not None:
+            reading = records.reading(process.pid)
+            if reading is not None and reading.phase == "save":
+                found.append((process, reading))
+    return found

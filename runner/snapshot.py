@@ -14,28 +14,46 @@ from pathlib import Path
 from typing import Any
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import checkpoints, memo
-from trainwatch.runner.commands import Command, request_all, training_ranks
+from trainwatch.runner import memo, progress
+from trainwatch.runner.commands import Command, training_ranks
 from trainwatch.runner.console import Tail
 from trainwatch.runner.files import write_atomically, write_json
+from trainwatch.runner.requests import Request
+from trainwatch.runner.saves import under_way
 from trainwatch.runner.stack import Stacks
+from trainwatch.runner.state import Checkpoint, RunState
 from trainwatch.runner.text import duration, size
+from trainwatch.runner.verification import Verification
 
 TAIL_LINES = 200
 TAIL_BYTES = 1 << 18
 REMIND_S = 10.0
+SAVING_S = 1.0
+AGAIN_S = 60.0
+"""So soon after a checkpoint of ours another one wears the disk for little."""
+VERIFY_S = 20.0
+"""After the run's end: how long the checkpoint may be read."""
 
 
 class Snapshot(Command):
     name = "snapshot"
 
     def begin(self, arguments: Mapping[str, Any], mono: float) -> None:
-        self.began = self.reminded = mono
+        last = None if arguments.get("again") else recent(self.access.state)
+        if last is not None:
+            ago = duration(round(time.time() - last.seen))
+            self.finish(
+                "refused",
+                f"{Path(last.path).name} was saved {ago} ago: `snapshot --again` "
+                "takes another one",
+            )
+            return
+        self.began = self.told_at = mono
         self.taken = time.time()
         self.snapshot = next_folder(self.access.folder)
         self.stacks: Stacks | None = Stacks(self.access, mono)
-        self.waiting: set[int] = set()
-        self.answers: dict[int, ev.RequestFinished] = {}
+        self.request: Request | None = None
+        self.checks: list[Verification] = []
         self.reason = ""
         self._keep_state()
         self._ask()
@@ -66,83 +84,99 @@ class Snapshot(Command):
 
     def _ask(self) -> None:
         ranks = training_ranks(self.access)
-        if not ranks:
-            self.reason = "no training loop is running now"
-            return
-        training = ranks[0].training
-        if training is None or not training.can_save:
+        if any(p.training is not None and not p.training.can_save for p in ranks):
             self.reason = "this training loop offers no step boundary to save at"
             return
-        asked = request_all(
-            self.access,
-            {
-                "request": "save",
-                "id": self.id,
-                "folder": str(self.snapshot / "checkpoint"),
-            },
-        )
-        self.waiting = {process.pid for process in asked}
-        if not asked:
-            self.reason = "the training process did not take the request"
+        folder = str(self.snapshot / "checkpoint")
+        self.request = Request(self.access, "save", self.id, folder)
+        if self.request.refusal:
+            self.reason, self.request = self.request.refusal, None
             return
-        step = max(process.step or 0 for process in asked)
-        self.progress(f"saving at the end of step {step + 1}")
+        step = max(process.step or 0 for process in self.request.asked)
+        self.progress(f"saving at the end of step {self.request.step or step + 1:,}")
 
     def event(self, event: ev.Event) -> None:
-        body = event.body
-        if isinstance(body, ev.RequestFinished) and body.id == self.id:
-            self.waiting.discard(event.pid)
-            self.answers[event.pid] = body
+        if self.request is not None:
+            self.request.event(event)
 
     def tick(self, mono: float) -> None:
         if self.stacks is not None and self.stacks.complete(mono):
-            write_atomically(
-                self.snapshot / "stacks.txt", self.stacks.text().encode() + b"\n"
-            )
-            self.stacks = None
-        if self.stacks is None and not self.waiting:
-            self._conclude(mono)
-        elif mono - self.reminded > REMIND_S:
-            self.reminded = mono
-            self.progress(
-                f"waiting {duration(mono - self.began)} for the step to end and the "
-                "checkpoint to be written"
-            )
+            self._keep_stacks()
+        if self.request is not None:
+            self.request.tick()
+            if self.request.settled and not self.checks:
+                paths = {answer.path for answer in self.request.done if answer.path}
+                self.checks = [Verification(Path(path)) for path in sorted(paths)]
+        settled = self.request is None or self.request.settled
+        if self.stacks is None and settled and self._checked():
+            self._conclude()
+            return
+        saving = under_way(self.access.state, self.access.flights)
+        if mono - self.told_at >= (SAVING_S if saving else REMIND_S):
+            self.told_at = mono
+            self.progress(self._waiting(mono))
+
+    def _waiting(self, mono: float) -> str:
+        waited = duration(round(mono - self.began))
+        for process in under_way(self.access.state, self.access.flights):
+            words = progress.words(process.phase, time.time())
+            moved = words if process.phase.name == "save" else []
+            return ", ".join((f"still saving after {waited}", *moved))
+        if self.checks:
+            return f"reading what was saved, {waited} so far"
+        return f"waiting {waited} for the end of the step"
+
+    def _checked(self) -> bool:
+        return all(check.found() is not None for check in self.checks)
+
+    def _keep_stacks(self) -> None:
+        assert self.stacks is not None
+        text = self.stacks.text().encode()
+        write_atomically(self.snapshot / "stacks.txt", text + b"\n")
+        self.stacks = None
 
     def child_ended(self, code: int | None) -> None:
         self.reason = self.reason or "the run ended before the step did"
-        self.waiting.clear()
         if self.stacks is not None:
-            text = self.stacks.text().encode()
-            write_atomically(self.snapshot / "stacks.txt", text + b"\n")
-            self.stacks = None
-        self._conclude(self.began)
+            self._keep_stacks()
+        for check in self.checks:
+            check.found(VERIFY_S)
+        self._conclude()
 
-    def _conclude(self, mono: float) -> None:
-        saved = [a for a in self.answers.values() if a.outcome == "done" and a.path]
-        failed = [a for a in self.answers.values() if a.outcome != "done"]
-        document: dict[str, Any] = {
-            "schema": 1,
-            "taken": self.taken,
-            "step": next((a.step for a in saved), None),
-            "checkpoint": None,
-        }
-        beside = f"stacks, memory and last lines are in {self.snapshot}"
-        if saved:
-            path = Path(saved[0].path)
-            verified = verify(path)
-            document["checkpoint"] = {"path": str(path), **vars(verified)}
-            outcome, detail = describe(path, verified, mono - self.began)
+    def _conclude(self) -> None:
+        for check in self.checks:
+            self.access.emit(check.found() or check.so_far())
+        known = self.access.state.checkpoints
+        checked = {str(check.path): known[str(check.path)] for check in self.checks}
+        request = self.request
+        step = None
+        if checked and request is not None:
+            step = request.done[0].step
+            outcome, detail = describe(checked)
         else:
-            outcome = (
-                "failed" if failed and failed[0].outcome == "failed" else "refused"
+            failed = request is not None and any(
+                answer.outcome == "failed" for answer in request.answers.values()
             )
-            reason = failed[0].detail if failed else self.reason
-            detail = f"no checkpoint: {reason}; {beside}"
-        document["outcome"] = outcome
-        document["detail"] = detail
-        write_json(self.snapshot / "manifest.json", document)
-        self.finish(outcome, detail, saved[0].path if saved else str(self.snapshot))
+            outcome = "failed" if failed else "refused"
+            reason = (request.detail if request is not None else "") or self.reason
+            detail = (
+                f"no checkpoint: {reason}; stacks, memory and last lines are in "
+                f"{self.snapshot}"
+            )
+        kept = document(step, checked, outcome, detail)
+        kept["taken"] = self.taken
+        kept["seconds"] = round(time.time() - self.taken, 3)
+        write_json(self.snapshot / "manifest.json", kept)
+        self.finish(outcome, detail, next(iter(checked), str(self.snapshot)))
+
+
+def recent(state: RunState) -> Checkpoint | None:
+    """The checkpoint that a snapshot made within the last minute."""
+    made = [c for c in state.checkpoints.values() if c.ours and c.complete is not False]
+    newest = max(made, key=lambda c: c.seen, default=None)
+    if newest is None or time.time() - newest.seen > AGAIN_S:
+        return None
+    return newest
 
 
 def next_folder(run: Path) -> Path:
@@ -159,29 +193,53 @@ def next_folder(run: Path) -> Path:
             return parent / str(number)
 
 
-def verify(path: Path) -> ev.CheckpointSeen:
-    """What is really there: a checkpoint folder, or our rescue file."""
-    try:
-        if path.is_dir():
-            return checkpoints.inspect(path)
-        return ev.CheckpointSeen(
-            path=str(path),
-            bytes=path.stat().st_size,
-            complete=path.stat().st_size > 0,
-            resumable=False,
-            detail="rescue checkpoint: the script itself cannot resume from it",
-        )
-    except OSError as error:
-        return ev.CheckpointSeen(path=str(path), complete=False, detail=str(error))
+def spare_folder(run: Path) -> Path:
+    """The same, not made yet: a loop makes it when it writes a rescue checkpoint."""
+    number = 1
+    while (run / "snapshots" / str(number)).exists():
+        number += 1
+    return run / "snapshots" / str(number)
 
 
-def describe(
-    path: Path, verified: ev.CheckpointSeen, seconds: float
-) -> tuple[str, str]:
+def document(
+    step: int | None, checked: Mapping[str, Checkpoint], outcome: str, detail: str
+) -> dict[str, Any]:
+    """What `manifest.json` says of a snapshot; several checkpoints are those of
+    several ranks."""
+    checkpoints = [
+        {
+            "path": path,
+            "bytes": found.bytes,
+            "seconds": found.seconds,
+            "complete": found.complete,
+            "resumable": found.resumable,
+            "verified": found.verified,
+            "detail": found.detail,
+        }
+        for path, found in checked.items()
+    ]
+    return {
+        "schema": 1,
+        "taken": time.time(),
+        "step": step,
+        "checkpoint": checkpoints[0] if checkpoints else None,
+        "checkpoints": checkpoints,
+        "outcome": outcome,
+        "detail": detail,
+    }
+
+
+def describe(checked: Mapping[str, Checkpoint]) -> tuple[str, str]:
     """Outcome and one line for the person who asked."""
-    facts = f"{path.name}, {size(verified.bytes)}, after {duration(seconds)}"
-    if not verified.complete:
-        return "failed", f"saved, but not whole: {facts}: {verified.detail}"
-    if verified.resumable:
-        return "done", f"saved and verified: {facts}, the trainer can resume from it"
-    return "done", f"saved: {facts}; {verified.detail or 'not resumable'}"
+    for path, found in checked.items():
+        if not found.complete:
+            name = Path(path).name
+            return "failed", f"saved, but not whole: {name}: {found.detail}"
+    path, first = next(iter(checked.items()))
+    total = sum(found.bytes or 0 for found in checked.values())
+    took = f" in {duration(first.seconds)}" if first.seconds is not None else ""
+    word = "saved and verified" if first.verified else "saved, not read whole yet"
+    resumes = "the trainer can resume from it" if first.resumable else first.detail
+    ranks = f" and {len(checked) - 1} more" if len(checked) > 1 else ""
+    name = Path(path).name
+    return "done", f"{word}: {name}{ranks}, {size(total)}{took}, {resumes}"

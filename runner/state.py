@@ -169,6 +169,25 @@ class Trainable:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """What a training found in the checkpoint that it goes on from."""
+
+    path: str = ""
+    step: int = 0
+    optimizer: bool | None = None
+    scheduler: bool | None = None
+    random: bool | None = None
+    rate_before: float | None = None
+    rate_step: int | None = None
+    rate_after: float | None = None
+    skips: bool | None = None
+    skipped: int | None = None
+    """Batches; None before they are, or where there are none."""
+    skipped_s: float | None = None
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
 class Training:
     trainer: str = ""
     max_steps: int | None = None
@@ -178,8 +197,10 @@ class Training:
     output_dir: str | None = None
     batch_size: int | None = None
     accumulation: int | None = None
+    save_total_limit: int | None = None
     can_save: bool = False
     resumable: bool = False
+    resumed: Resumed | None = None
     first_step: int = 0
     optimizer: str = ""
     implementation: str | None = None
@@ -343,6 +364,10 @@ class Checkpoint:
     detail: str = ""
     ours: bool = False
     seen: float = 0.0
+    disk_free: int | None = None
+    """Of its file system, when it was seen."""
+    verified: bool = False
+    """Every byte of it was read."""
 
 
 @dataclass(frozen=True)
@@ -355,6 +380,10 @@ class Command:
     detail: str = ""
     path: str = ""
     finished: float | None = None
+    rung: str = ""
+    """Of an abort."""
+    saved: str = ""
+    """The checkpoint that it has saved."""
 
 
 @dataclass(frozen=True)

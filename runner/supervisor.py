@@ -25,7 +25,7 @@ from typing import Any
 
 from trainwatch.probes import events as ev
 from trainwatch.probes import flight
-from trainwatch.runner import launch, manifest, orphans, sockets
+from trainwatch.runner import launch, manifest, orphans, room, sockets
 from trainwatch.runner.abort import Abort
 from trainwatch.runner.accidents.inquiry import Inquiry
 from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
@@ -45,7 +45,7 @@ from trainwatch.runner.memory_death import memory_death
 from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
-from trainwatch.runner.saves import UNKNOWN, Saving, expected, place
+from trainwatch.runner.saves import UNKNOWN, Saving, expected, place, places
 from trainwatch.runner.signals.sampler import Sampler
 from trainwatch.runner.snapshot import Snapshot
 from trainwatch.runner.stack import Stack
@@ -126,6 +126,7 @@ class Supervisor:
         self._commands: list[Command] = []
         self._unarmed: set[Path] = set()
         self._aborting = False
+        self._terminated = False
         self._seq = 0
         self._refused = 0
         self._ended_at: float | None = None
@@ -160,6 +161,11 @@ class Supervisor:
                 )
             ]
         )
+
+    def terminate(self) -> str:
+        """SIGTERM was sent to one of us: end the run within its grace period."""
+        self._terminated = True
+        return f"ending within {self.facts.grace:g} s"
 
     # --- the loop ---
 
@@ -224,7 +230,7 @@ class Supervisor:
         state = self.state
         for process in state.processes.values():
             if process.training and process.training.output_dir:
-                self._watch(process.training.output_dir)
+                self._watch(process.training.output_dir, by_trainer=True)
         if not self.takeover:
             return
         self._catch_up(state.last_event or 0.0)
@@ -278,6 +284,9 @@ class Supervisor:
 
     def _tick(self, mono: float) -> None:
         self._notice_end(mono)
+        if self._terminated:
+            self._terminated = False
+            self._start(Abort, None, {"how": "step", "grace": self.facts.grace})
         if not self._keeper.open and self._due("keeper", mono, 1.0):
             self._replace_keeper()
         for process in self.state.processes.values():
@@ -294,8 +303,11 @@ class Supervisor:
         if self._due("host", mono, HOST_S):
             self._sample_host(mono)
         if self._due("checkpoints", mono, CHECKPOINTS_S):
-            for checkpoint in self.checkpoints.changed(mono):
+            busy = places(self.state, self.flights, self.facts.cwd)
+            for checkpoint in self.checkpoints.changed(mono, under_way=busy):
                 self.emit(checkpoint)
+            for finding in room.changes(self.state):
+                self.emit(finding)
         if self._due("unarmed", mono, UNARMED_S):
             self._tell_unarmed()
         for command in self._commands:
@@ -344,7 +356,7 @@ class Supervisor:
         elif isinstance(body, ev.MemorySampled):
             self.flights.facts(event.pid, body)
         elif isinstance(body, ev.TrainingBegan) and body.output_dir:
-            self._watch(body.output_dir)
+            self._watch(body.output_dir, by_trainer=True)
         elif isinstance(body, ev.CheckpointSaved) and not body.ours:
             folder = folder_of(Path(self.facts.cwd, body.path))
             if folder is None:
@@ -378,8 +390,8 @@ class Supervisor:
                 error = path.read_text(errors="replace")[:500].strip()
                 self.emit(ev.ProbeFailed("start", error), int(path.stem))
 
-    def _watch(self, folder: str) -> None:
-        self.checkpoints.watch(Path(self.facts.cwd, folder))
+    def _watch(self, folder: str, by_trainer: bool = False) -> None:
+        self.checkpoints.watch(Path(self.facts.cwd, folder), by_trainer=by_trainer)
 
     def _read_console(self) -> None:
         lead = self.state.lead
@@ -427,6 +439,7 @@ class Supervisor:
         quick: dict[str, Callable[[Mapping[str, Any]], str]] = {
             "type": functools.partial(self.keyboard.type, client),
             "interrupt": lambda _: "interrupted" if interrupt(self) else "",
+            "terminate": lambda _: self.terminate(),
             "resize": self.keyboard.resize,
             "echo": lambda _: launch.echo(self.terminal),
             "ping": lambda _: f"supervisor {os.getpid()}",
@@ -442,13 +455,17 @@ class Supervisor:
             answer(client, "failed", str(error))
 
     def _start(
-        self, kind: type[Command], client: socket.socket, message: Mapping[str, Any]
+        self,
+        kind: type[Command],
+        client: socket.socket | None,
+        message: Mapping[str, Any],
     ) -> None:
+        refused = "the run has just ended" if self._ended_at is not None else ""
         if kind is Snapshot and any(isinstance(c, Snapshot) for c in self._commands):
-            answer(client, "refused", "a snapshot is already under way")
-            return
-        if self._ended_at is not None:
-            answer(client, "refused", "the run has just ended")
+            refused = "a snapshot is already under way"
+        if refused:
+            if client is not None:
+                answer(client, "refused", refused)
             return
         command = kind(self, secrets.token_hex(4), client)
         how = message.get("how", "")
@@ -600,7 +617,7 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     orphans.adopt()
-    Supervisor(
+    supervisor = Supervisor(
         Path(folder),
         terminal,
         socket.socket(fileno=events),
@@ -609,4 +626,6 @@ def main() -> None:
         int(keeper),
         int(child),
         takeover,
-    ).run()
+    )
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.terminate())
+    supervisor.run()

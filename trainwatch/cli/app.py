@@ -33,20 +33,22 @@ def attach(options: argparse.Namespace) -> int:
 
 def show_run(folder: Path) -> int:
     """The run's screen; the child's exit code when it ended meanwhile."""
-    _open(folder)
+    _open(folder, ends_with_us=True)
     facts = correct(folder)
     if not facts.over:
         return 0
     return 1 if facts.exit_code is None else facts.exit_code
 
 
-def _open(folder: Path | None) -> int:
+def _open(folder: Path | None, *, ends_with_us: bool = False) -> int:
     from trainwatch.runner.catalog import Catalog
     from trainwatch.runner.hands import Hands
     from trainwatch.runner.view import Watch
     from trainwatch.tui.app import TrainwatchApp
 
     app = TrainwatchApp(Catalog(), Hands(), Watch, folder, clock=time.time)
+    if folder is not None and ends_with_us:
+        _end_on_sigterm(folder, app.leave)
     app.run(mouse=False)
     if folder is not None:
         facts = correct(folder)

@@ -10,18 +10,22 @@ from typing import Any
 from trainwatch.runner import control
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.home import find_run
+from trainwatch.runner.ladder import RUNGS
 from trainwatch.runner.outcome import Outcome
 
 FAILED = 1
 
 
 def abort(options: argparse.Namespace) -> int:
-    how = "kill" if options.kill else "now" if options.now else "step"
-    return _ask(find_run(options.run), "abort", how=how)
+    chosen = [rung for rung in RUNGS[1:] if getattr(options, rung)]
+    how = chosen[0] if chosen else RUNGS[0]
+    return _ask(find_run(options.run), "abort", how=how, grace=options.grace)
 
 
 def snapshot(options: argparse.Namespace) -> int:
-    return _ask(find_run(options.run), "snapshot", wait_s=options.wait)
+    return _ask(
+        find_run(options.run), "snapshot", wait_s=options.wait, again=options.again
+    )
 
 
 def stack(options: argparse.Namespace) -> int:

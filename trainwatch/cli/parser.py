@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from trainwatch.runner.ladder import GRACE_S
+
 Command = Callable[[argparse.Namespace], int]
 
 RUN_HELP = "id, unique prefix of one, name, or last (the default)"
@@ -26,7 +28,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-FLAGS_WITH_VALUE = ("--name", "--notify")
+FLAGS_WITH_VALUE = ("--name", "--notify", "--grace")
 
 
 def split_command(words: list[str]) -> tuple[list[str], list[str]]:
@@ -63,6 +65,13 @@ def build() -> argparse.ArgumentParser:
     run.add_argument("--detach", action="store_true", help="start it and leave")
     run.add_argument("--plain", action="store_true", help="print lines, no screen")
     run.add_argument(
+        "--grace",
+        type=_seconds,
+        default=GRACE_S,
+        metavar="S",
+        help="on SIGTERM: save and end the run within S seconds (30)",
+    )
+    run.add_argument(
         "--no-pty", action="store_true", help="give the command pipes, no terminal"
     )
     run.add_argument("--no-probes", action="store_true", help="watch from outside only")
@@ -97,11 +106,20 @@ def build() -> argparse.ArgumentParser:
     events.add_argument("--type", help="only events of this type")
     events.set_defaults(command=_lazy("inspect", "events"))
 
-    abort = add.add_parser("abort", help="finish the running step, then stop")
+    abort = add.add_parser("abort", help="finish the running step, save, then stop")
     _takes_run(abort)
     how = abort.add_mutually_exclusive_group()
     how.add_argument("--now", action="store_true", help="end it now (SIGTERM)")
+    how.add_argument(
+        "--tree", action="store_true", help="and all that it started (SIGTERM)"
+    )
     how.add_argument("--kill", action="store_true", help="kill it and all its children")
+    abort.add_argument(
+        "--grace",
+        type=_seconds,
+        metavar="S",
+        help="climb from rung to rung, so that it has ended after S seconds",
+    )
     abort.set_defaults(command=_lazy("hands", "abort"))
 
     snapshot = add.add_parser(
@@ -109,6 +127,9 @@ def build() -> argparse.ArgumentParser:
     )
     _takes_run(snapshot)
     snapshot.add_argument("--wait", type=float, metavar="S", help="wait S seconds")
+    snapshot.add_argument(
+        "--again", action="store_true", help="also within a minute of the last one"
+    )
     snapshot.set_defaults(command=_lazy("hands", "snapshot"))
 
     stack = add.add_parser("stack", help="where every thread of every process is")
@@ -193,6 +214,13 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     )
     _takes_json(fit)
     fit.set_defaults(command=_lazy("fit", "fit"))
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e7:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return value
 
 
 def _takes_run(parser: argparse.ArgumentParser) -> None:

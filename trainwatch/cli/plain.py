@@ -189,7 +189,7 @@ def _forward_signals(folder: Path) -> None:
             if number == signal.SIGINT:
                 control.ask(folder, "interrupt", wait_s=5)
             else:
-                next(control.progress(folder, "abort", how="now"), None)
+                control.ask(folder, "terminate", wait_s=5)
         except RefusedError as error:
             print(f"trainwatch: {error}", file=sys.stderr)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainwatch.runner.errors import UsageError
+from trainwatch.runner.ladder import GRACE_S
 from trainwatch.runner.launch import TERMINAL_SIZE, launch
 
 
@@ -18,6 +19,7 @@ def run(options: argparse.Namespace) -> int:
         options.argv,
         name=options.name,
         probes=not options.no_probes,
+        grace=options.grace,
         detach=options.detach,
         plain=options.plain,
         terminal=not options.no_pty,
@@ -49,6 +51,7 @@ def start(
     *,
     name: str | None = None,
     probes: bool = True,
+    grace: float = GRACE_S,
     detach: bool = False,
     plain: bool = False,
     terminal: bool = True,
@@ -61,6 +64,7 @@ def start(
         argv,
         name=name,
         probes=probes,
+        grace=grace,
         size=_size(),
         environment=environment,
         terminal=terminal,
