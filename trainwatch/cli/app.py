@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import threading
 import time
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from trainwatch.cli.run import has_screen, left
+from trainwatch.runner import control
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.home import find_run
 from trainwatch.runner.truth import correct
+
+if TYPE_CHECKING:
+    from trainwatch.tui.app import TrainwatchApp
+
+OVER_S = 0.2
 
 
 def home(options: argparse.Namespace) -> int:
@@ -48,7 +58,7 @@ def _open(folder: Path | None, *, ends_with_us: bool = False) -> int:
 
     app = TrainwatchApp(Catalog(), Hands(), Watch, folder, clock=time.time)
     if folder is not None and ends_with_us:
-        _end_on_sigterm(folder, app.leave)
+        _end_on_sigterm(folder, app)
     app.run(mouse=False)
     if folder is not None:
         facts = correct(folder)
@@ -58,3 +68,22 @@ def _open(folder: Path | None, *, ends_with_us: bool = False) -> int:
         else:
             print(left(folder, facts.name))
     return app.return_code or 0
+
+
+def _end_on_sigterm(folder: Path, app: TrainwatchApp) -> None:
+    """SIGTERM ends the run within its grace period, and then the screen."""
+
+    def wait() -> None:
+        while not correct(folder).over:
+            time.sleep(OVER_S)
+        app.call_from_thread(app.leave)
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        try:
+            control.ask(folder, "terminate", wait_s=5)
+        except RefusedError:
+            app.leave()
+            return
+        threading.Thread(target=wait, name="ending", daemon=True).start()
+
+    signal.signal(signal.SIGTERM, terminated)
