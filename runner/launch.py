@@ -144,13 +144,15 @@ def find_program(argv: Sequence[str], cwd: str, environment: Mapping[str, str]) 
     if script is not None:
         path = os.path.join(cwd, script)
         if not os.path.exists(path):
-            raise LaunchError(f"script not found: {script} (in {cwd}){meant(path, cwd)}", 2)
+            raise LaunchError(
+                f"script not found: {script} (in {cwd}){meant(path, cwd)}", 2
+            )
         if not os.access(path, os.R_OK):
             raise LaunchError(f"permission denied: {script} cannot be read", 2)
     return found
 
 
-def meant(path: str) -> str:
+def meant(path: str, cwd: str) -> str:
     """The file that `path`, which is not there, probably means; "" without one."""
     from trainwatch.runner.accidents.place import nearby
 

@@ -17,7 +17,7 @@ from trainwatch.runner.accidents import arguments, look, place, shadow
 from trainwatch.runner.accidents.accident import Accident
 from trainwatch.runner.accidents.interpreter import Interpreter, of_command
 from trainwatch.runner.accidents.script import read
-from trainwatch.runner.accidents.stray import MARKS, alone
+from trainwatch.runner.accidents.stray import MARKS, alone, opens_heredoc
 from trainwatch.runner.accidents.syntax import Fault
 
 _FRAME = re.compile(r'^ +File "([^"\n]+)", line (\d+)', re.MULTILINE)
@@ -35,7 +35,7 @@ _OF_NAME = re.compile(r"name '(\w+)' is not defined")
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _CANNOT = re.compile(
     r"cannot import name '(\w+)' from (?:partially .{0,30}module )?"
-    r"'([\w.]+)'(?: \(most likely[^)]*\))? \(([^)]*)\)"
+    r"'([\w.]+)'(?: \(most likely[^)]*\))? \((?:consider renaming ')?([^')]*)[')]"
 )
 _ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
 DISTRIBUTIONS = {
@@ -171,7 +171,8 @@ def _name(failure: Failure, setting: Setting) -> Accident | None:
     lines = script.text.splitlines() if script else []
     if script is None or not 0 < where[1] <= len(lines):
         return None
-    if lines[where[1] - 1].strip() == found[1] or found[1] in MARKS:
+    line = lines[where[1] - 1].strip()
+    if line == found[1] or found[1] in MARKS or opens_heredoc(found[1], line):
         return alone(found[1], where[1], script.name)
     return None
 

@@ -40,7 +40,7 @@ def nearby(name: str, folder: Path, most: int = 3) -> list[Path]:
         return []
     same = [path for path in _walk(folder) if path.name == wanted]
     tail = Path(name).parts[-2:]
-    same.sort(key=lambda path: (path.parts[-len(tail) :] != tail, len(path.parts)))
+    same.sort(key=lambda path: path.parts[-len(tail) :] != tail)  # Else nearest first.
     found = same[:most]
     own = (folder / name).parent
     if not found and own.is_dir():

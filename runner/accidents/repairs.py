@@ -24,11 +24,12 @@ _WORDS = "import|from|def|class|for|while|if|with|return|try|else|elif|except|as
 _STRAY = re.compile(rf"^(\s*)([^\s#'\"]{{1,3}}?)((?:{_WORDS})\b.*)$", re.DOTALL)
 _APART = re.compile(rf"^(\s*)([^\s#'\"]{{1,2}})[ \t]+((?:{_WORDS})\b.*)$", re.DOTALL)
 _PROMPT = re.compile(r"^\s*(?:>>>|\.\.\.|In \[\d+\]:|>|\$|%|#>)(?: |$)")
-_NUMBERED = re.compile(r"^\s*\d{1,5}[:|.]?\s(?=\s*\S)")
+_NUMBERED = re.compile(r"^\s*\d{1,5}[:|.]?\s(?=\s*\S)|^\s*\d{1,5}$")
 _FENCE = re.compile(r"^\s*(?:```|~~~)\w*\s*$")
 _NOTEBOOK = re.compile(r"^\s*(?:!|%%?)\s*[a-zA-Z]")
 _SHELL = re.compile(
-    r"^\s*(?:cat\s*<<|EOF\b|pip3? install|conda |python3? \S|export \w+=|cd \S|sudo )"
+    r"^\s*(?:[$#] )?(?:cat\s*<<|EOF\b|pip3? install|conda |python3? \S|export \w+="
+    r"|cd \S|sudo )"
 )
 _CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)")
 _BACKSLASH = re.compile(r"\\[ \t]+$")
@@ -97,6 +98,14 @@ def _stray_words(line: str) -> str:
     assert found is not None
     word = found[3].split()[0]
     return f"a stray “{found[2]}” stands before `{word}`"
+
+
+def _numbered(lines: Lines, place: int) -> list[str] | None:
+    """A number before every line, which goes up."""
+    written = [line for line in lines if line.strip()]
+    if len(written) < 2 or not all(_NUMBERED.match(line) for line in written):
+        return None
+    return [_NUMBERED.sub("", line, count=1) for line in lines]
 
 
 def _conflict(lines: Lines, place: int) -> list[str] | None:
@@ -192,6 +201,12 @@ REPAIRS = (
     ),
     Repair(
         "shell.pasted-mark",
+        _says("a command of the shell, which is no Python, stands"),
+        "Delete line {line}, and run it in the shell.",
+        _dropped(_SHELL),
+    ),
+    Repair(
+        "shell.pasted-mark",
         _says("a prompt sign was pasted along: it stands"),
         "Delete the prompt signs at the start of line {line} and the lines like it.",
         _each(_PROMPT),
@@ -201,12 +216,6 @@ REPAIRS = (
         _says("a notebook command, which is no Python, stands"),
         "Delete line {line}, and run what it does in the shell.",
         _dropped(_NOTEBOOK),
-    ),
-    Repair(
-        "shell.pasted-mark",
-        _says("a command of the shell, which is no Python, stands"),
-        "Delete line {line}, and run it in the shell.",
-        _dropped(_SHELL),
     ),
     Repair(
         "shell.quotes",
@@ -231,6 +240,12 @@ REPAIRS = (
         _says("look-alikes of quotes, dashes or spaces stand"),
         "Retype the quotes, dashes and spaces on line {line}.",
         _translated({**QUOTES, **DASHES, **BLANKS}),
+    ),
+    Repair(
+        "shell.pasted-mark",
+        _says("a line number was pasted along: it stands"),
+        "Delete the number at the start of line {line} and the lines like it.",
+        _numbered,
     ),
     Repair(
         "shell.stray",
@@ -261,12 +276,6 @@ REPAIRS = (
         _says("there are zero bytes, as in UTF-16, seen"),
         "Save {name} as UTF-8.",
         _zero,
-    ),
-    Repair(
-        "shell.pasted-mark",
-        _says("a line number was pasted along: it stands"),
-        "Delete the number at the start of line {line} and the lines like it.",
-        _each(_NUMBERED),
     ),
     Repair(
         "shell.stray",

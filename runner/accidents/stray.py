@@ -14,6 +14,9 @@ from trainwatch.runner.accidents.accident import Accident
 
 MARKS = ("EOF", "EOT", "END", "PY", "EOL", "EOS", "_EOF", "__EOF__", "PYTHON", "HERE")
 
+WRITERS = ("cat", "tee")
+"""Commands that a heredoc is given to."""
+
 
 def stray(tree: ast.Module, name: str) -> Accident | None:
     """
@@ -25,9 +28,9 @@ def stray(tree: ast.Module, name: str) -> Accident | None:
     """
     known: set[str] | None = None
     for node in tree.body:
-        if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Name):
+        word = _word(node)
+        if not word:
             continue
-        word = node.value.id
         if known is None:
             known = _bound(tree)
         if word in known or hasattr(builtins, word):
@@ -36,7 +39,29 @@ def stray(tree: ast.Module, name: str) -> Accident | None:
     return None
 
 
+def opens_heredoc(word: str, line: str) -> bool:
+    return word in WRITERS and "<<" in line
+
+
+def _word(node: ast.stmt) -> str:
+    """A name and nothing else; or that of `cat > file << EOF`, read as Python."""
+    if not isinstance(node, ast.Expr):
+        return ""
+    value = node.value
+    if isinstance(value, ast.Compare) and isinstance(value.left, ast.Name):
+        shifts = [n for n in ast.walk(value) if isinstance(n, ast.LShift)]
+        return value.left.id if shifts and value.left.id in WRITERS else ""
+    return value.id if isinstance(value, ast.Name) else ""
+
+
 def alone(word: str, line: int, name: str) -> Accident:
+    if word in WRITERS:
+        return Accident(
+            "shell.heredoc-name",
+            f"the command of a heredoc, {word} …, was saved as line {line} of {name}",
+            f"Delete line {line} of {name}, and the end mark below.",
+            (f"{word} is defined nowhere",),
+        )
     if word in MARKS:
         return Accident(
             "shell.heredoc-name",
