@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import forecast, resume
+from trainwatch.runner import forecast, resume, slope
 from trainwatch.runner.durations import add_duration, thin
 from trainwatch.runner.phases import filed, shown
 from trainwatch.runner.progress import mark
@@ -528,7 +528,13 @@ def _memory(state: RunState, event: ev.Event, body: ev.MemorySampled) -> RunStat
         ratios_set=body.ratios_set,
         ratios_late=body.ratios_late,
     )
-    return _process(state, event.pid, memory=memory)
+    phase = process.phase
+    rows = phase.rows if phase.name == "evaluate" else None
+    training = process.training is not None and process.training.ended is None
+    levels = process.levels
+    if training:
+        levels = slope.add(levels, memory, process.step, rows)
+    return _process(state, event.pid, memory=memory, levels=levels)
 
 
 def _forecast(state: RunState, event: ev.Event, body: ev.Forecast) -> RunState:

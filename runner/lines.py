@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainwatch.probes import events as ev
+from trainwatch.runner import forecast
 from trainwatch.runner.phases import shown
 from trainwatch.runner.progress import UNITS, words
 from trainwatch.runner.state import RunState
@@ -119,6 +120,29 @@ def _finding(body: ev.FindingRaised, state: RunState, event: ev.Event) -> str:
     return f"{what}: {body.summary}{shown}{do}"
 
 
+def _forecast(body: ev.Forecast, state: RunState, event: ev.Event) -> str | None:
+    told = state.processes[event.pid].forecasts[-1]
+    verdict = forecast.fits(told)
+    if verdict == "yes" or (verdict == "cannot tell" and told.needs is not None):
+        return None
+    if verdict == "cannot tell":
+        return f"forecast: {forecast.sentence(told)}"
+    word = "does not fit" if verdict == "no" else "fits, with little room"
+    parts = [f"forecast, {word}: {forecast.sentence(told)}", forecast.advice(told)]
+    return "; ".join(part for part in parts if part)
+
+
+def _forecast_met(
+    body: ev.ForecastMet, state: RunState, event: ev.Event
+) -> str | None:
+    for told in state.processes[event.pid].forecasts:
+        if (told.phase, told.step) == (body.phase, body.step):
+            alarmed = forecast.fits(told) in ("no", "tight")
+            ran = f"{forecast.name(told)} ran: {forecast.outcome(told)}"
+            return ran if alarmed else None
+    return None
+
+
 def _model(body: ev.ModelDescribed, state: RunState, event: ev.Event) -> str:
     percent = 100 * body.trainable / body.parameters if body.parameters else 0.0
     return (
@@ -156,6 +180,8 @@ _LINES: dict[type[Any], Callable[[Any, RunState, ev.Event], str | None]] = {
         + (f", resumed at step {b.step}" if b.step else "")
     ),
     ev.ModelDescribed: _model,
+    ev.Forecast: _forecast,
+    ev.ForecastMet: _forecast_met,
     ev.StepEnded: _step,
     ev.MetricsLogged: _metrics,
     ev.PhaseEnded: _phase_ended,

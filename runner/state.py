@@ -141,6 +141,15 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class Level:
+    """What counts against the limit, in `step`, `rows` into an evaluation."""
+
+    step: int = 0
+    rows: int | None = None
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
 class Ledger:
     weights_trainable: int | None = None
     weights_frozen: int | None = None
@@ -279,6 +288,8 @@ class Process:
     ledger: Ledger = Ledger()
     forecasts: tuple[Forecast, ...] = ()
     """The last ones, the newest last."""
+    levels: tuple[Level, ...] = ()
+    """What was held in training and evaluation, thinned, oldest first."""
     trainable: Trainable | None = None
     generations: tuple[Generation, ...] = ()
     generation_count: int = 0

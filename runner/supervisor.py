@@ -25,7 +25,7 @@ from typing import Any
 
 from trainwatch.probes import events as ev
 from trainwatch.probes import flight
-from trainwatch.runner import launch, manifest, orphans, room, sockets
+from trainwatch.runner import headroom, launch, manifest, orphans, room, sockets
 from trainwatch.runner.abort import Abort
 from trainwatch.runner.accidents.inquiry import Inquiry
 from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
@@ -302,6 +302,7 @@ class Supervisor:
             self.emit(told)
         if self._due("host", mono, HOST_S):
             self._sample_host(mono)
+            self._look_at_memory()
         if self._due("checkpoints", mono, CHECKPOINTS_S):
             busy = places(self.state, self.flights, self.facts.cwd)
             for checkpoint in self.checkpoints.changed(mono, under_way=busy):
@@ -366,11 +367,17 @@ class Supervisor:
         elif isinstance(body, ev.ProcessLeft):
             self._last_phase(event.pid)
         self.log.append([event])
+        if isinstance(body, (ev.Forecast, ev.ForecastMet)):
+            self._look_at_memory()
         if isinstance(body, ev.ExceptionRaised):
             for found in self._inquiry.failed(body):
                 self.emit(found)
         for command in self._commands:
             command.event(event)
+
+    def _look_at_memory(self) -> None:
+        for change in headroom.changes(self.state):
+            self.emit(change)
 
     def _saving(self, process: Process, reading: flight.Reading) -> Saving:
         output = process.training.output_dir if process.training else None
