@@ -34,11 +34,15 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+TRAINWATCH = Path(sys.executable).with_name("trainwatch")
+"""Not `python -m trainwatch`, which would find a module of the working folder first."""
 SCRIPTS = Path(__file__).parents[1] / "e2e" / "stuck" / "scripts"
 CASES = SCRIPTS.parent / "cases.toml"
 BEGAN = "began"
 """A file that the script makes when its trouble begins."""
 
+REFUSED = "refused"
+"""In place of a verdict: `trainwatch run` did not start it, and said why."""
 CALM = ("starting", "working", "slow")
 """What may be said before a verdict."""
 ALARMS = ("stuck", "failing", "failed", "killed", "lost")
@@ -263,8 +267,11 @@ class _Play:
         beside = self._beside()
         try:
             folder = self._start()
-            zero, began = self._watch(folder)
-            survivors = self._end(folder)
+            if folder is None:
+                zero, began, survivors = self.last[0], False, ()
+            else:
+                zero, began = self._watch(folder)
+                survivors = self._end(folder)
         finally:
             for process in beside:
                 process.kill()
@@ -295,8 +302,9 @@ class _Play:
             if words
         ]
 
-    def _start(self) -> Path:
-        command = [sys.executable, "-m", "trainwatch", "run", "--detach", "--"]
+    def _start(self) -> Path | None:
+        """The run's folder; None where it was refused, which is then the verdict."""
+        command = [str(TRAINWATCH), "run", "--detach", "--"]
         done = subprocess.run(
             [*command, *self._words(self.case.command)],
             cwd=self.cwd,
@@ -307,7 +315,10 @@ class _Play:
             timeout=START_S,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        if done.returncode:
+            said = (*done.stderr.strip().splitlines(), "", "")
+            self._keep(time.time(), Verdict(REFUSED, facts=said[:2]), over=True)
+            return None
         return self.home / "runs" / done.stdout.strip()
 
     def _watch(self, folder: Path) -> tuple[float, bool]:
