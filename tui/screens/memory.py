@@ -11,13 +11,14 @@ from textual.widget import Widget
 
 from trainwatch.tui import bindings
 from trainwatch.tui.panels.ledger import LedgerPanel
+from trainwatch.tui.panels.trainable import TrainablePanel
 from trainwatch.tui.screens.bound import Bound
 
 KEYS = [bindings.BACK, *bindings.HANDS_KEYS]
 
 
 class MemoryScreen(Bound):
-    """Every process's ledger, and the machine."""
+    """Every process's ledger, the machine, and what is trained."""
 
     KEYS = KEYS
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,7 +29,10 @@ class MemoryScreen(Bound):
 
     def body(self) -> Iterable[Widget]:
         yield VerticalScroll(
-            LedgerPanel().data_bind(Bound.view), id="scroll", can_focus=False
+            LedgerPanel().data_bind(Bound.view),
+            TrainablePanel().data_bind(Bound.view),
+            id="scroll",
+            can_focus=False,
         )
 
     def action_scroll(self, lines: int) -> None:
