@@ -89,6 +89,8 @@ def loaded(
             16_381_470_720,
             {"torch.bfloat16": 8_190_735_360},
             {"mps:0": 8_190_735_360},
+            958_464,
+            ["k_proj", "o_proj", "q_proj", "v_proj"],
         ),
         pid,
         rank,
@@ -552,6 +554,33 @@ def saving() -> RunView:
                 total_by="weights and optimizer state",
             )
         )
+    return log.view(CONSOLE, age=0.2)
+
+
+def partial() -> RunView:
+    """The last layer of Llama-3 8B is trained: 2.7 %, and no small bill."""
+    log = loaded(started())
+    trained = 218_112_000
+    log.say(
+        ev.ModelDescribed(
+            "LlamaForCausalLM",
+            8_030_261_248,
+            trained,
+            2 * trained,
+            15_624_298_496,
+            {"torch.bfloat16": 8_030_261_248},
+            {"mps:0": 8_030_261_248},
+            851_968,
+            ["k_proj", "o_proj", "q_proj", "v_proj"],
+        )
+    )
+    for number in (1, 2):
+        step(log, number)
+    log.say(
+        ev.LedgerMeasured(
+            2, 2 * trained, 15_624_298_496, 2 * trained, 2 * trained, 2 * trained, 36
+        )
+    )
     return log.view(CONSOLE, age=0.2)
 
 

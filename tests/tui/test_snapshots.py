@@ -47,6 +47,7 @@ def pressing(*keys: str) -> Callable[[Pilot[Any]], Any]:
         scenes.snapshotting,
         scenes.mapping,
         scenes.saving,
+        scenes.partial,
         scenes.on_cuda,
         scenes.own_phases,
         scenes.hostile,
