@@ -263,8 +263,8 @@ class Abort(Command):
                 self.held, ", then it is asked to end"
             )
             return (
-                f"{how_far(saving[0])}{then}; pressing again does not stop the save, "
-                "only kill does"
+                f"{how_far(saving[0])}{then}; another abort waits for it, only kill "
+                "does not"
             )
         if self.rung == "kill":
             return f"SIGKILL to all its processes{_after(mono - self.asked_at)}"

@@ -21,8 +21,8 @@ class Hands:
     def abort(self, folder: Path, how: str) -> Outcome:
         return self._ask(folder, "abort", how=how)
 
-    def snapshot(self, folder: Path) -> Outcome:
-        return self._ask(folder, "snapshot")
+    def snapshot(self, folder: Path, again: bool = False) -> Outcome:
+        return self._ask(folder, "snapshot", again=again)
 
     def stack(self, folder: Path) -> Outcome:
         return self._ask(folder, "stack", wait_s=15)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import forecast
+from trainwatch.runner import forecast, resume, salvage
 from trainwatch.runner.phases import shown
 from trainwatch.runner.progress import UNITS, words
 from trainwatch.runner.state import RunState
@@ -64,7 +64,7 @@ def _metrics(body: ev.MetricsLogged, state: RunState, event: ev.Event) -> str:
 
 
 def _phase_ended(body: ev.PhaseEnded, state: RunState, event: ev.Event) -> str | None:
-    if body.seconds < LONG_PHASE_S and body.phase != "save":
+    if body.seconds < LONG_PHASE_S and body.phase not in ("save", "skip"):
         return None
     what = " ".join(shown(body.phase, body.detail)).strip()
     extra = f", {body.count:,} times" if body.count > 1 else ""
@@ -157,6 +157,11 @@ def _seen(body: ev.CheckpointSeen, state: RunState, event: ev.Event) -> str:
     return f"checkpoint {body.path}  {size(body.bytes)}, {whole[body.complete]}{detail}"
 
 
+def _resumed(body: ev.TrainingResumed, state: RunState, event: ev.Event) -> str | None:
+    process = state.processes.get(event.pid)
+    return None if process is None else resume.line(process, event.time) or None
+
+
 def _ended(body: ev.RunEnded, state: RunState, event: ev.Event) -> str:
     run = state.run
     took = ""
@@ -165,7 +170,9 @@ def _ended(body: ev.RunEnded, state: RunState, event: ev.Event) -> str:
     code = "exit code unknown" if body.exit_code is None else f"exit {body.exit_code}"
     signal = f", signal {body.signal}" if body.signal is not None else ""
     detail = f": {body.detail}" if body.detail else ""
-    return f"run {body.status}{took} ({code}{signal}){detail}"
+    on = salvage.resume_line(state)
+    said = f"run {body.status}{took} ({code}{signal}){detail}"
+    return f"{said}; {on}" if on else said
 
 
 _LINES: dict[type[Any], Callable[[Any, RunState, ev.Event], str | None]] = {
@@ -179,6 +186,7 @@ _LINES: dict[type[Any], Callable[[Any, RunState, ev.Event], str | None]] = {
         + (f", {b.max_steps} steps" if b.max_steps else "")
         + (f", resumed at step {b.step}" if b.step else "")
     ),
+    ev.TrainingResumed: _resumed,
     ev.ModelDescribed: _model,
     ev.Forecast: _forecast,
     ev.ForecastMet: _forecast_met,

@@ -51,13 +51,13 @@ def card(process: Process, now: float) -> Card | None:
     headline = f"resumed at step {resumed.step:,}" + (f" from {name}" if name else "")
     there = [NAMES.get(s, s) for s in STATES if getattr(resumed, s)]
     missing = tuple(NAMES.get(s, s) for s in STATES if getattr(resumed, s) is False)
-    parts = [rate(resumed)]
-    if missing:
-        parts.append(f"not found: {', '.join(missing)}, which begin anew")
-    parts.append(f"found: {', '.join(there)}" if there else "")
-    if not there and not missing:
-        parts.append("cannot tell what it found")
-    parts.append(skip(resumed, process, now))
+    parts = [
+        f"not found: {', '.join(missing)}" if missing else "",
+        f"found: {', '.join(there)}" if there else "",
+        "" if there or missing else "cannot tell what it found",
+        rate(resumed),
+        skip(resumed, process, now),
+    ]
     return Card(headline, tuple(part for part in parts if part), missing)
 
 

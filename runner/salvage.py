@@ -13,6 +13,9 @@ import os
 from trainwatch.runner.state import Checkpoint, RunState
 from trainwatch.runner.text import duration
 
+AGAIN_S = 60.0
+"""So soon after a checkpoint of ours another one wears the disk for little."""
+
 
 def good(state: RunState) -> Checkpoint | None:
     """The newest whole checkpoint."""
@@ -24,6 +27,15 @@ def offered(state: RunState) -> Checkpoint | None:
     """The newest checkpoint to resume from."""
     found = [c for c in state.checkpoints.values() if c.complete and c.resumable]
     return max(found, key=lambda c: (c.step or 0, c.seen), default=None)
+
+
+def recent(state: RunState, now: float) -> str:
+    """ "checkpoint-8 was saved 12 s ago" by us within a minute, else ""."""
+    made = [c for c in state.checkpoints.values() if c.ours and c.complete is not False]
+    newest = max(made, key=lambda c: c.seen, default=None)
+    if newest is None or now - newest.seen > AGAIN_S:
+        return ""
+    return f"{name_of(newest)} was saved {duration(round(now - newest.seen))} ago"
 
 
 def name_of(checkpoint: Checkpoint) -> str:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import memo, progress
+from trainwatch.runner import memo, progress, salvage
 from trainwatch.runner.commands import Command, training_ranks
 from trainwatch.runner.console import Tail
 from trainwatch.runner.files import write_atomically, write_json
 from trainwatch.runner.requests import Request
 from trainwatch.runner.saves import under_way
 from trainwatch.runner.stack import Stacks
-from trainwatch.runner.state import Checkpoint, RunState
+from trainwatch.runner.state import Checkpoint
 from trainwatch.runner.text import duration, size
 from trainwatch.runner.verification import Verification
 
@@ -29,8 +29,6 @@ TAIL_LINES = 200
 TAIL_BYTES = 1 << 18
 REMIND_S = 10.0
 SAVING_S = 1.0
-AGAIN_S = 60.0
-"""So soon after a checkpoint of ours another one wears the disk for little."""
 VERIFY_S = 20.0
 """After the run's end: how long the checkpoint may be read."""
 
@@ -39,14 +37,9 @@ class Snapshot(Command):
     name = "snapshot"
 
     def begin(self, arguments: Mapping[str, Any], mono: float) -> None:
-        last = None if arguments.get("again") else recent(self.access.state)
-        if last is not None:
-            ago = duration(round(time.time() - last.seen))
-            self.finish(
-                "refused",
-                f"{Path(last.path).name} was saved {ago} ago: `snapshot --again` "
-                "takes another one",
-            )
+        last = salvage.recent(self.access.state, time.time())
+        if last and not arguments.get("again"):
+            self.finish("refused", f"{last}: `snapshot --again` takes another one")
             return
         self.began = self.told_at = mono
         self.taken = time.time()
@@ -168,15 +161,6 @@ class Snapshot(Command):
         kept["seconds"] = round(time.time() - self.taken, 3)
         write_json(self.snapshot / "manifest.json", kept)
         self.finish(outcome, detail, next(iter(checked), str(self.snapshot)))
-
-
-def recent(state: RunState) -> Checkpoint | None:
-    """The checkpoint that a snapshot made within the last minute."""
-    made = [c for c in state.checkpoints.values() if c.ours and c.complete is not False]
-    newest = max(made, key=lambda c: c.seen, default=None)
-    if newest is None or time.time() - newest.seen > AGAIN_S:
-        return None
-    return newest
 
 
 def next_folder(run: Path) -> Path:

@@ -233,8 +233,9 @@ class TrainwatchApp(App[Left]):
     def abort(self, how: str) -> None:
         self._ask("abort", lambda folder: self.hands.abort(folder, how))
 
-    def snapshot(self) -> None:
-        self._ask("snapshot", self.hands.snapshot)
+    def snapshot(self, again: bool = False) -> None:
+        """`again`: also within a minute of the last one."""
+        self._ask("snapshot", lambda folder: self.hands.snapshot(folder, again))
 
     def stack(self) -> None:
         self._ask("stack", self.hands.stack, read=True)

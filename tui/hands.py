@@ -26,9 +26,10 @@ class Hands(Protocol):
     """What can be done to a run. Every call blocks until its outcome is known."""
 
     def abort(self, folder: Path, how: str) -> Outcome:
-        """`how`: `step` (finish the step), `now` or `kill`."""
+        """`how`: `step` (finish the step and save), `now`, `tree` or `kill`."""
 
-    def snapshot(self, folder: Path) -> Outcome: ...
+    def snapshot(self, folder: Path, again: bool = False) -> Outcome:
+        """`again`: also within a minute of the last one."""
 
     def stack(self, folder: Path) -> Outcome: ...
 

@@ -666,6 +666,67 @@ def snapshotting() -> RunView:
     return in_backward(log).view(CONSOLE)
 
 
+def aborting() -> RunView:
+    """An abort that waits for a save."""
+    log = trained()
+    log.say(ev.CommandAsked("c1", "abort", "step"))
+    log.say(
+        ev.PhaseObserved(
+            PID, "save", log.now, 143, detail="checkpoint-143", bytes=210_000_000
+        )
+    )
+    log.wait(3).say(
+        ev.CommandProgressed(
+            "c1",
+            "rung 1 of 4, finish the step and save: saving checkpoint-143, 210 MB of "
+            "about 330 MB, 2 s left; another abort waits for it, only kill does not",
+            "step",
+        )
+    )
+    return log.view(CONSOLE)
+
+
+def resumed() -> RunView:
+    """Goes on from a checkpoint, and skips the batches that were seen before."""
+    log = loaded(started())
+    log.say(
+        ev.TrainingResumed(
+            "out/checkpoint-100",
+            100,
+            optimizer=True,
+            scheduler=True,
+            random=True,
+            rate_before=8.2e-5,
+            rate_step=100,
+            rate_after=8.18e-5,
+            skips=True,
+        )
+    )
+    log.wait(2).say(ev.PhaseEnded("skip", 2.0, rows=800))
+    step(log, 101)
+    return memory(host(log)).view(CONSOLE)
+
+
+def resumed_without() -> RunView:
+    """Goes on from weights alone."""
+    log = loaded(started())
+    log.say(
+        ev.TrainingResumed(
+            "out/checkpoint-100",
+            100,
+            optimizer=False,
+            scheduler=False,
+            random=False,
+            rate_before=8.2e-5,
+            rate_step=100,
+            rate_after=2e-4,
+            skips=True,
+        )
+    )
+    step(log, 101)
+    return memory(host(log)).view(CONSOLE)
+
+
 def hostile() -> RunView:
     """A program whose output and warnings try to draw on our screen."""
     log = trained()
@@ -785,8 +846,8 @@ class FakeHands:
         self.calls.append(("abort", folder, how))
         return self.outcome
 
-    def snapshot(self, folder: Path) -> Outcome:
-        self.calls.append(("snapshot", folder))
+    def snapshot(self, folder: Path, again: bool = False) -> Outcome:
+        self.calls.append(("snapshot", folder, *(["again"] if again else [])))
         return self.outcome
 
     def stack(self, folder: Path) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.pilots import MakeApp, screen_text, settled, until
 from support.scenes import FOLDER, FakeCatalog, FakeHands
 from trainwatch.runner.errors import LaunchError
 from trainwatch.runner.outcome import Outcome
+from trainwatch.runner.state import Checkpoint
 from trainwatch.tui.app import Left
 from trainwatch.tui.screens.confirm import ConfirmScreen
 from trainwatch.tui.screens.console import ConsoleScreen
@@ -31,7 +33,8 @@ SIZE = (120, 40)
     [
         (["enter"], "step"),
         (["j", "enter"], "now"),
-        (["down", "down", "enter"], "kill"),
+        (["j", "j", "enter"], "tree"),
+        (["down", "down", "down", "enter"], "kill"),
     ],
 )
 async def test_abort_asks_and_then_does_what_was_chosen(
@@ -110,6 +113,27 @@ async def test_snapshot_shows_its_outcome(make_app: MakeApp, hands: FakeHands) -
         assert "snapshot refused  no probe can save here" in screen_text(app)
 
 
+@pytest.mark.parametrize("key", ["enter", "escape"])
+async def test_a_second_snapshot_within_a_minute_is_asked_for(
+    make_app: MakeApp, hands: FakeHands, key: str
+) -> None:
+    view = scenes.live()
+    last = Checkpoint(
+        "out/checkpoint-143", 143, complete=True, ours=True, seen=view.now - 12
+    )
+    state = replace(view.state, checkpoints={last.path: last})
+    app = make_app(replace(view, state=state))
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("s")
+        assert "checkpoint-143 was saved 12 s ago" in screen_text(app)
+        assert hands.calls == []
+        await pilot.press(key)
+        if key == "enter":
+            await until(pilot, lambda: hands.calls)
+        assert hands.calls == ([("snapshot", FOLDER, "again")] if key == "enter" else [])
+
+
 async def test_stack_shows_the_file_it_wrote(
     make_app: MakeApp, hands: FakeHands, tmp_path: Path
 ) -> None:
@@ -172,7 +196,7 @@ async def test_typing_says_why_it_was_refused(
 async def test_a_hand_that_raises_is_shown(
     make_app: MakeApp, hands: FakeHands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def snapshot(folder: object) -> Outcome:
+    def snapshot(folder: object, again: bool = False) -> Outcome:
         raise OSError("control.sock is gone")
 
     monkeypatch.setattr(hands, "snapshot", snapshot)

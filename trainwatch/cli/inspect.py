@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from trainwatch.probes import events as ev
+from trainwatch.runner import resume, room, salvage
 from trainwatch.runner.catalog import summaries
 from trainwatch.runner.document import SCHEMA, moment, show_document
 from trainwatch.runner.durations import usual
@@ -16,7 +17,7 @@ from trainwatch.runner.errors import UsageError
 from trainwatch.runner.follow import Follower
 from trainwatch.runner.home import find_run
 from trainwatch.runner.manifest import read
-from trainwatch.runner.state import Process
+from trainwatch.runner.state import Checkpoint, Process
 from trainwatch.runner.text import duration, size
 from trainwatch.runner.view import RunView, look
 
@@ -88,15 +89,27 @@ def _show_lines(view: RunView) -> list[str]:
         told = ", ".join(f"{count} {severity}" for severity, count in counts.items())
         lines.append(f"warnings: {told}  (trainwatch review {run.id})")
     for checkpoint in state.checkpoints.values():
-        resumable = {True: "resumable", False: "not resumable", None: ""}
+        lines.append(f"checkpoint: {checkpoint.path}  {_health(checkpoint)}")
+    following = room.room(state)
+    if following is not None:
         lines.append(
-            f"checkpoint: {checkpoint.path}  {size(checkpoint.bytes)} "
-            f"{resumable[checkpoint.resumable]}".rstrip()
+            f"next checkpoint: about {size(following.needs)} (as {following.by}), "
+            f"{size(following.free)} free{'' if following.fits else ': does not fit'}"
         )
+    lines += [line for line in (salvage.resume_line(state),) if line and state.over]
     for command in state.commands:
         outcome = command.outcome or "under way"
         lines.append(f"{command.command}: {outcome}: {command.detail}")
     return lines
+
+
+def _health(checkpoint: Checkpoint) -> str:
+    if checkpoint.complete is False:
+        return f"not complete: {checkpoint.detail}"
+    resumable = {True: "resumable", False: "not resumable", None: ""}
+    read = ", read whole" if checkpoint.verified else ""
+    known = f"{size(checkpoint.bytes)} {resumable[checkpoint.resumable]}".rstrip()
+    return known + read
 
 
 def _process_lines(process: Process) -> list[str]:
@@ -107,6 +120,8 @@ def _process_lines(process: Process) -> list[str]:
         f"{rank} {process.pid}: {memory.device}, {size(held)} now, peak "
         f"{size(memory.peak)}"
     ]
+    card = resume.line(process, process.left or time.time())
+    lines += [f"  {card}"] if card else []
     for name, stat in process.phases.items():
         middle = usual(stat)
         told = "" if middle is None else f", usual {duration(middle)}"

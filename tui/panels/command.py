@@ -1,7 +1,8 @@
-"""What came of the last command, in one line."""
+"""What came of the last command, in one line or two."""
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -47,12 +48,14 @@ class CommandLine(Panel):
 
     DEFAULT_CSS = """
     CommandLine {
-        height: 1;
+        height: auto;
+        max-height: 2;
         border: none;
         background: $surface;
     }
     """
     AGES = True
+    GROWS = True
 
     asked: reactive[Asked | None] = reactive(None, repaint=False, init=False)
     """The last command of this app."""
@@ -87,15 +90,15 @@ class CommandLine(Panel):
             glyph, style = OUTCOME_MARKS.get(command.outcome, UNKNOWN_MARK)
             word = safe(command.outcome)
             age = ago(max(0.0, view.now - (command.finished or command.asked)))
-        detail = safe(" ".join(filter(None, (command.detail, command.path))))
-        return [
-            spread(
-                Content.assemble(
-                    (f"{glyph} {safe(command.command)} {word}", f"bold {style}"),
-                    "  ",
-                    detail,
-                ),
-                Content.styled(age, MUTED),
-                width,
-            )
-        ]
+        head = f"{glyph} {safe(command.command)} {word}"
+        first = safe(command.detail)
+        if command.path not in command.detail:
+            first = f"{first} {safe(command.path)}".strip()
+        room = width - len(head) - len(age) - 3
+        second = ""
+        if len(first) > room and room > 20:
+            begin = textwrap.wrap(first, room)[0]
+            first, second = begin, first[len(begin) :].strip()
+        line = Content.assemble((head, f"bold {style}"), "  ", first)
+        lines = [spread(line, Content.styled(age, MUTED), width)]
+        return [*lines, Content(f"  {second}")] if second else lines

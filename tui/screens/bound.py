@@ -12,6 +12,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
+from trainwatch.runner import salvage
 from trainwatch.runner.view import NOTHING, RunView
 from trainwatch.tui.panels.command import Asked, CommandLine
 from trainwatch.tui.panels.cost import CostLine
@@ -92,8 +93,19 @@ class Bound(Screen[None]):
             self.watcher.abort(how)
 
     def action_snapshot(self) -> None:
-        if not self._over("snapshot"):
+        if self._over("snapshot"):
+            return
+        last = salvage.recent(self.view.state, self.view.now)
+        if not last:
             self.watcher.snapshot()
+            return
+        from trainwatch.tui.screens.again import AgainScreen
+
+        self.app.push_screen(AgainScreen(last), self._again)
+
+    def _again(self, yes: bool | None) -> None:
+        if yes:
+            self.watcher.snapshot(again=True)
 
     def action_stack(self) -> None:
         if self._over("stack"):

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
-from trainwatch.runner.state import RunState
+from trainwatch.runner.state import Command, RunState
 from trainwatch.runner.text import duration
 from trainwatch.runner.view import RunView
 from trainwatch.tui.format import safe
@@ -20,9 +20,10 @@ from trainwatch.tui.theme import BAD, MUTED, STRONG, WARN
 from trainwatch.tui.widgets.rows import Rows
 
 WAYS = (
-    ("step", "Finish the running step, then stop", "the gentlest way", ""),
-    ("now", "Stop now", "what is not saved is lost", WARN),
-    ("kill", "Kill", "every process, at once", BAD),
+    ("step", "Finish the step and save", "then stop: the gentlest way", ""),
+    ("now", "Stop now", "SIGTERM; a save under way is waited for", WARN),
+    ("tree", "Terminate the tree", "the command, then all it started", WARN),
+    ("kill", "Kill", "every process, at once, also in a save", BAD),
 )
 
 
@@ -44,6 +45,12 @@ def at_stake(state: RunState, now: float) -> str:
         what = f"step {saved.step:,}" if saved.step is not None else "unknown step"
         parts.append(f"last checkpoint {what}, {duration(round(now - saved.seen))} ago")
     return " · ".join(parts)
+
+
+def under_way(state: RunState) -> Command | None:
+    """An abort that has no outcome yet."""
+    aborts = [c for c in state.commands if c.command == "abort" and c.outcome is None]
+    return aborts[-1] if aborts else None
 
 
 class ConfirmScreen(ModalScreen[str | None]):
@@ -81,16 +88,18 @@ class ConfirmScreen(ModalScreen[str | None]):
                 (
                     how,
                     Content.assemble(
-                        (f" {title}".ljust(38), f"{STRONG} {style}".strip()),
+                        (f" {title}".ljust(28), f"{STRONG} {style}".strip()),
                         (text, MUTED),
                     ),
                 )
                 for how, title, text, style in WAYS
             ]
         )
-        box = Vertical(
-            Static(Content(at_stake(state, self._view.now)), markup=False), rows
-        )
+        said = [at_stake(state, self._view.now)]
+        standing = under_way(state)
+        if standing is not None:
+            said += ["", safe(f"under way: {standing.detail}")]
+        box = Vertical(Static(Content("\n".join(said)), markup=False), rows)
         box.border_title = Content.styled(f"Abort {name}?", STRONG)
         box.border_subtitle = Content.styled("enter does it · esc lets it run", MUTED)
         yield box

@@ -19,6 +19,7 @@ from trainwatch.tui.panels.loss import LossPanel
 from trainwatch.tui.panels.memory import MemoryPanel
 from trainwatch.tui.panels.phase import PhasePanel
 from trainwatch.tui.panels.ranks import RanksPanel
+from trainwatch.tui.panels.resume import ResumeLine
 from trainwatch.tui.panels.trainable import TrainablePanel
 from trainwatch.tui.panels.warnings import WarningsPanel
 from trainwatch.tui.screens.bound import Bound
@@ -33,6 +34,7 @@ class RunScreen(Bound):
     def body(self) -> Iterable[Widget]:
         view = Bound.view
         yield Headline().data_bind(view)
+        yield ResumeLine().data_bind(view)
         yield Vertical(
             FindingsPanel().data_bind(view),
             RanksPanel().data_bind(view),
