@@ -9,13 +9,14 @@ that rose is the kernel's work, one without is somebody's.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainwatch.probes import events as ev
+from trainwatch.runner.forecast import advice, sentence
 from trainwatch.runner.oom_kills import MACHINE, Rise
 from trainwatch.runner.phases import in_step
 from trainwatch.runner.refusal import Refusal, refusal
-from trainwatch.runner.state import Memory, Process, RunState
+from trainwatch.runner.state import Forecast, Memory, Process, RunState
 from trainwatch.runner.text import duration, size
 
 DEATH = "memory.death"
@@ -24,6 +25,9 @@ RULES = (DEATH, KILLED)
 """At most one of them is found at the end of a run."""
 KILL_CODE = 137
 """What a shell makes of signal 9."""
+
+ADDRESSES = "RLIMIT_AS"
+"""What a CPU's allocation meets first where it is set; by that name in `lines`."""
 
 DO_BY_PHASE = {
     "optimizer": "A fused optimizer needs no temporary copies (foreach does); then "
@@ -121,7 +125,7 @@ def _refused_finding(
         kind="resource",
         summary=f"{name}{_where(process, phase)}{_numbers(need)}",
         evidence=[*_said(found), *_by(need)],
-        do=DO_BY_PHASE.get(phase, DO),
+        do=_do(process, phase),
     )
 
 
@@ -195,7 +199,7 @@ def _killed_finding(state: RunState, rise: Rise) -> ev.FindingRaised:
         kind="resource",
         summary=f"{verb}{_where(process, phase)}{numbers}",
         evidence=evidence,
-        do=DO_BY_PHASE.get(phase, DO),
+        do=_do(process, phase),
     )
 
 
@@ -263,10 +267,43 @@ def _seen(state: RunState, process: Process | None) -> list[str]:
 
 
 def _need(found: Refusal | None, process: Process | None, phase: str) -> Need:
-    """What was needed: as the message says, at least."""
-    if found is None:
-        return Need()
-    return Need(found.needed, found.ceiling, at_least=True)
+    """
+    What was needed: as it had been forecast for this phase of this step, else at least
+    what the message adds up to.
+    """
+    said = Need()
+    if found is not None:
+        said = Need(found.needed, found.ceiling, at_least=True)
+        addresses = process.memory.lines.get(ADDRESSES) if process else None
+        if found.backend == "CPU" and addresses is not None:
+            said = replace(said, limit=addresses, limit_by=ADDRESSES)
+    forecast = _forecast(process, phase)
+    if forecast is None or forecast.needs is None or forecast.held is None:
+        return said
+    needed, by = forecast.held + forecast.needs, f"forecast: {sentence(forecast)}"
+    if said.limit is not None and (said.needed or 0) > needed:
+        return replace(said, by=by)
+    limit = forecast.limit if forecast.limit is not None else said.limit
+    return Need(needed, limit, forecast.limit_by, by=by)
+
+
+def _forecast(process: Process | None, phase: str) -> Forecast | None:
+    """What was forecast of the phase that a process died in, and not survived."""
+    if process is None:
+        return None
+    step = (process.step or 0) + 1
+    for forecast in reversed(process.forecasts):
+        if (forecast.phase, forecast.step) == (phase, step) and forecast.met is None:
+            return forecast
+    return None
+
+
+def _do(process: Process | None, phase: str) -> str:
+    """What would help: as computed with the forecast, else by the phase."""
+    forecast = _forecast(process, phase)
+    said = advice(forecast) if forecast is not None else ""
+    general = DO_BY_PHASE.get(phase, DO)
+    return f"{said[0].upper()}{said[1:]}. {general}" if said else general
 
 
 def _by(need: Need) -> list[str]:

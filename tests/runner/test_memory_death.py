@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from trainwatch.probes import events as ev
@@ -208,6 +210,65 @@ def test_signal_9_and_no_counter(
     assert words in found.summary
     if system == "darwin":
         assert "log show --last" in found.do
+
+
+FORECAST = ev.Forecast(
+    "optimizer",
+    1,
+    needs=10 * GIB,
+    headroom=6 * GIB,
+    limit=24 * GIB,
+    limit_by="cgroup",
+    fits=False,
+    held=18 * GIB,
+    alternative="fused=True",
+    alternative_needs=5 * GIB,
+)
+
+
+def test_what_was_forecast_is_what_was_needed() -> None:
+    found = memory_death(training(FORECAST), "killed", 137, OWN)
+    assert found is not None
+    assert (
+        found.summary
+        == "killed in optimizer, step 1: needed 30.1, limit 25.8 GB (cgroup)"
+    )
+    assert (
+        "forecast: optimizer.step of step 1 will need 10.7 GB, 6.44 GB left of 25.8 GB "
+        "(cgroup)" in found.evidence
+    )
+    assert found.do.startswith("Fused=True would fit: it needs 5.37 GB. ")
+
+
+def test_a_forecast_of_another_step_or_survived_is_not_taken() -> None:
+    other = replace(FORECAST, step=2)
+    survived = ev.ForecastMet("optimizer", 1, needs=10 * GIB, got=10 * GIB)
+    for bodies in ((other,), (FORECAST, survived)):
+        found = memory_death(training(*bodies), "killed", 137, OWN)
+        assert found is not None
+        assert "needed" not in found.summary
+
+
+def test_a_message_that_says_more_than_the_forecast_stands() -> None:
+    small = replace(FORECAST, needs=GIB, held=GIB, fits=True)
+    message = ev.ExceptionRaised("OutOfMemoryError", CUDA, phase="optimizer", step=0)
+    found = memory_death(training(small, message), "failed", 1, NONE)
+    assert found is not None
+    assert "needed at least 27.3, limit 25.3 GB" in found.summary
+    found = memory_death(training(FORECAST, message), "failed", 1, NONE)
+    assert found is not None
+    assert "needed 30.1, limit 25.8 GB (cgroup)" in found.summary
+
+
+def test_an_address_space_that_was_too_small_is_named() -> None:
+    text = "MemoryError: "
+    lines = ev.MemorySampled("cpu", rss=GIB, lines={"RLIMIT_AS": 6 * GIB})
+    error = ev.ExceptionRaised("MemoryError", text, phase="load", step=0)
+    found = memory_death(training(lines, error, phase="load"), "failed", 1, NONE)
+    assert found is not None
+    assert (
+        found.summary == "CPU out of memory in load: the limit is 6.44 GB (RLIMIT_AS)"
+    )
 
 
 def test_other_signals_are_no_matter_of_memory() -> None:
