@@ -14,7 +14,8 @@ from typing import Any, Callable, List, Optional, Tuple
 
 from .flight import AGAIN, NUMBER, RING, SHIFT
 from .guard import switch_off
-from .timeline import BACKWARD, INSIDE, OWN, Timeline
+from .nesting import BACKWARD, INSIDE, OWN
+from .timeline import Timeline
 
 NONE = -1
 """No phase: the call is left alone."""

@@ -12,7 +12,8 @@ from typing import Any, List, Optional
 
 from .guard import guarded, wrap
 from .process import Process
-from .timeline import Span, Timeline
+from .spans import Span
+from .timeline import Timeline
 
 
 class Compilations:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from .timeline import Span, Timeline
+from .spans import Span
+from .timeline import Timeline
 
 
 class Count:

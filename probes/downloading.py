@@ -13,7 +13,8 @@ from typing import Any, Dict, Optional, Tuple
 
 from .guard import guarded, wrap
 from .process import Process
-from .timeline import Span, Timeline
+from .spans import Span
+from .timeline import Timeline
 
 NAMED = "_download_to_tmp_and_move"
 """Knows the name of a file; where a version has it not, there is no name."""

@@ -29,7 +29,8 @@ from .events import GenerationAdvanced, GenerationBegan, GenerationEnded
 from .guard import guarded, wrap
 from .pace import Pace
 from .process import Process
-from .timeline import Span, Timeline
+from .spans import Span
+from .timeline import Timeline
 
 TELL_S = (1.0, 5.0)
 """A generation under way is told this often: less often the longer it runs."""

@@ -12,7 +12,8 @@ from typing import Any, Callable, Optional, Tuple
 from .count import Count, length
 from .guard import around, guarded, wrap
 from .process import Process
-from .timeline import Span, Timeline
+from .spans import Span
+from .timeline import Timeline
 
 Hooks = Tuple[Callable[..., Any], Callable[..., Any]]
 

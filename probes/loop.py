@@ -25,10 +25,12 @@ from .events import LengthGuessed, TrainingBegan, TrainingEnded
 from .flight import AGAIN, NUMBER, RING, SHIFT
 from .forecast import Forecaster
 from .guard import around, guarded
+from .nesting import BACKWARD, FETCH, INSIDE
 from .process import Process
 from .references import References
 from .saving import place
-from .timeline import BACKWARD, FETCH, FULL, INSIDE, Span, Timeline
+from .spans import Span
+from .timeline import FULL, Timeline
 
 PLAIN = "plain loop"
 MAX_ROOTS = 8
@@ -246,7 +248,7 @@ class Loop:
             return REFERENCE
         if self._open or self._stepping:
             self._drop_stale_optimizers()
-        if timeline.changes.at - timeline.read > FULL:
+        if timeline.changes.at - timeline.tally.read > FULL:
             timeline.make_room()
         ids = kwargs.get("input_ids")
         timeline.tokens += ids.numel() if hasattr(ids, "numel") else _count(args)

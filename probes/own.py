@@ -12,7 +12,8 @@ from typing import Any, Dict, List, Optional
 
 from .events import PHASES, PhaseEnded
 from .guard import guarded
-from .timeline import Span, Timeline
+from .spans import Span
+from .timeline import Timeline
 
 NAME_SIZE = 40
 MAX_NAMES = 64

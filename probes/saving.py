@@ -14,7 +14,7 @@ from .events import CheckpointSaved
 from .guard import guarded, wrap
 from .process import Process
 from .sizes import size_of
-from .timeline import Span
+from .spans import Span
 
 PLACE_BYTES = 128
 """What the flight record has room for."""

@@ -12,7 +12,7 @@ from typing import Any, Optional, Tuple
 from .guard import guarded, wrap
 from .loop import Loop
 from .process import Process
-from .timeline import Span
+from .spans import Span
 
 Token = Tuple[Any, int, Optional[Span]]
 """The optimizer, its loop's steps so far, the open phase."""

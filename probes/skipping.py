@@ -15,7 +15,8 @@ from typing import Any, Iterator, Optional, Tuple
 from .count import Count
 from .guard import guarded
 from .process import Process
-from .timeline import Span, Timeline
+from .spans import Span
+from .timeline import Timeline
 
 LOADERS = (
     "SkipBatchSampler",

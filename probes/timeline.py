@@ -20,22 +20,20 @@ Only the owner thread counts: the main thread, or the one that trains.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from threading import get_ident
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
-from .events import PHASES, STEP_PHASES, PhaseEnded
+from .events import PHASES, PhaseEnded
 from .flight import AGAIN, NUMBER, PHASE, RING, SHIFT, Changes, FlightRecord
 from .guard import meter
-from .steps import BASE, Ended, between
+from .nesting import BACKWARD, CUSTOM, FETCH, INSIDE, OTHER, OUTSIDE, OWN, PARTS, STEP
+from .spans import Span
+from .steps import BASE, between
+from .tally import Tally
 
-_STEP = frozenset(STEP_PHASES) - {"other"}
-_WORK = frozenset(("fetch", "forward", "reference", "backward", "clip", "optimizer"))
-"""Phases inside of which the short ones of _PARTS are part of the work."""
-_PARTS = frozenset(("load", "save", "data", "import", "log", "download"))
 QUIET_S = 0.01
-"""Shorter phases of _PARTS are counted out of a step, but no event is sent."""
+"""Shorter phases of PARTS are counted out of a step, but no event is sent."""
 FAST_S = 0.02
 """Steps shorter than this are told in sums of COALESCE_S."""
 COALESCE_S = 0.5
@@ -44,85 +42,6 @@ HALF = RING // 2
 FULL = RING - 64
 """Changes after which it is read wherever that may be."""
 NANO = 1_000_000_000
-FETCH, BACKWARD, OTHER = NUMBER["fetch"], NUMBER["backward"], NUMBER["other"]
-CUSTOM = NUMBER["custom"]
-_FILED = list(range(PHASE + 1))
-_FILED[NUMBER["prefill"]] = _FILED[NUMBER["decode"]] = NUMBER["generate"]
-OWN = len(PHASES)
-"""Numbers from here on are those of the user's names."""
-
-
-def _bits(phases: Any) -> int:
-    return sum(1 << NUMBER[phase] for phase in phases)
-
-
-_OUTSIDE = _bits(set(PHASES) - _STEP - {"custom"})
-"""Phases inside of which nothing counts for a step."""
-
-
-def _inside(phase: str) -> int:
-    """The open phases that `phase` is part of: it does not begin inside them."""
-    bits = _bits({phase})
-    if phase != "compile":
-        bits |= _bits({"backward"})
-    if phase in _STEP:
-        bits |= _OUTSIDE
-    if phase in _PARTS:
-        bits |= _bits(_WORK)
-    return bits
-
-
-INSIDE = [_inside(phase) for phase in PHASES]
-"""Phase number -> bits of the open phases that it is part of."""
-
-
-class Span:
-    """One open phase that is not a call of a step's phase."""
-
-    __slots__ = (
-        "before",
-        "began",
-        "detail",
-        "name",
-        "number",
-        "open",
-        "outer",
-        "part",
-        "part_began",
-        "parts",
-        "phase",
-        "rows",
-        "shown",
-        "told",
-        "total",
-    )
-
-    def __init__(
-        self,
-        phase: str,
-        number: int,
-        began: int,
-        detail: str,
-        rows: int,
-        total: int,
-    ) -> None:
-        self.phase = phase
-        self.name = detail if phase == "custom" else phase
-        self.number = number
-        self.began = self.shown = self.part_began = began
-        self.detail = detail
-        self.rows = rows
-        self.total = total
-        self.told = bool(detail) or rows >= 0 or total >= 0
-        """There is more to show than the phase."""
-        self.outer = OTHER
-        self.open = 0
-        """The phases open around it, as bits."""
-        self.before = 0
-        """Nanoseconds of this phase before this span."""
-        self.part = ""
-        self.parts: Optional[Dict[str, Tuple[int, int]]] = None
-        """Part -> (when it began first, its nanoseconds)."""
 
 
 class Timeline:
@@ -138,24 +57,13 @@ class Timeline:
     __slots__ = (
         "_base",
         "_clock",
-        "_counts",
         "_emit",
-        "_ended",
         "_fetch_began",
         "_fetched",
         "_flushed",
-        "_last",
-        "_lock",
         "_marks",
-        "_running",
-        "_skipped",
         "_spans",
-        "_spent",
-        "_step_at",
         "_step_began",
-        "_tokens_ended",
-        "_told",
-        "_total_micro_steps",
         "_unwinding",
         "_wake",
         "alert",
@@ -165,11 +73,10 @@ class Timeline:
         "names",
         "open",
         "owner",
-        "read",
         "record",
         "silent",
         "step",
-        "steps",
+        "tally",
         "tell_own",
         "tokens",
         "top",
@@ -196,8 +103,6 @@ class Timeline:
         """There is more to do at a change than to record it."""
         self.step = -1
         """Steps done, or -1 before training."""
-        self.steps = 0
-        """Steps that ended in this process."""
         self.training = False
         self.silent = False
         self.failed: Optional[Tuple[int, str, Optional[int]]] = None
@@ -212,27 +117,20 @@ class Timeline:
         self._spans: List[Span] = []
         self._wake: Optional[Callable[[], None]] = None
         self._marks: Optional[Callable[[str], None]] = None
-        self._spent = [0] * len(PHASES)
-        self._counts = [0] * len(PHASES)
-        self.read = self.changes.at
-        """The change up to which the ring was read, what ran from there, since
-        when."""
-        self._running = self.top
-        self._last = clock() - self.changes.zero
-        self._step_began = self._flushed = clock()
+        began = clock()
+        self.tally = Tally(self.changes, self.top, began - self.changes.zero)
+        self._step_began = self._flushed = began
         self.tokens = 0
         """Of all forwards that learn."""
-        self._skipped = 0
-        self._total_micro_steps = 0
-        self._tokens_ended = 0
-        self._step_at = self.read
-        """The change with which the last step ended."""
-        self._ended = self._told = self._so_far()
-        self._lock = threading.Lock()
         self._fetch_began = 0
         self._fetched: Optional[Tuple[int, int]] = None
         """When the last fetch before training began, and how long it took."""
         self._unwinding = (0, 0)
+
+    @property
+    def steps(self) -> int:
+        """Steps that ended in this process."""
+        return self.tally.steps
 
     # --- who listens ---
 
@@ -319,8 +217,8 @@ class Timeline:
 
     def make_room(self) -> None:
         """Read the ring before it is full."""
-        if self.changes.at - self.read > FULL:
-            self._account_all()
+        if self.changes.at - self.tally.read > FULL:
+            self.tally.catch_up()
 
     # --- spans ---
 
@@ -340,8 +238,8 @@ class Timeline:
         self._spans.append(span)
         self.open |= 1 << number
         self._turn(number)
-        self._account_all()
-        span.before = self._spent[number]
+        self.tally.catch_up()
+        span.before = self.tally.spent[number]
         self._show(span)
         return span
 
@@ -369,10 +267,7 @@ class Timeline:
         """Inside `span` (a generation), `name` begins."""
         if span is None or self.silent:
             return
-        now = self._clock()
-        _end_part(span, now)
-        span.part, span.part_began = name, now
-        span.shown = now
+        span.begin_part(name, self._clock())
         self._show(span)
 
     def progress(
@@ -427,7 +322,7 @@ class Timeline:
         now = self._clock()
         self.owner = get_ident()
         self._turn(self.top | AGAIN)
-        self._account_all()
+        self.tally.catch_up()
         for span in self._spans:
             self._cut(span, now)
         self.training = True
@@ -435,16 +330,15 @@ class Timeline:
         self.micro_steps = 0
         self._step_began = self._flushed = now
         self._base = BASE
-        self._step_at = self.changes.at
-        self._tokens_ended = self.tokens
-        self._ended = self._told = self._so_far()
+        tally = self.tally
+        tally.begin(step, self.tokens)
         if self._fetched is not None:
             # The batch of the first step was fetched before training was seen.
             began, spent = self._fetched
             self._step_began = began
-            self._told.spent[FETCH] -= spent
-            self._told.counts[FETCH] -= 1
-            self._told.spent[BASE] -= now - began - spent
+            tally.told.spent[FETCH] -= spent
+            tally.told.counts[FETCH] -= 1
+            tally.told.spent[BASE] -= now - began - spent
         if not self.open:
             self._turn(BASE)
         self._show_step()
@@ -472,20 +366,20 @@ class Timeline:
         changes.at = at = changes.at + 1
         changes.ring[at % RING] = now - changes.zero << SHIFT | AGAIN | self.top
         self._step_began = now
-        self._step_at = at
-        self._tokens_ended = self.tokens
         self.step = step
-        self.steps += 1
-        self._total_micro_steps += self.micro_steps or 1
+        tally = self.tally
+        tally.at, tally.step, tally.tokens = at, step, self.tokens
+        tally.steps += 1
+        tally.micro_steps += self.micro_steps or 1
+        tally.skipped += skipped
         self.micro_steps = 0
-        self._skipped += skipped
         if self.record is not None:
             self.record.step(step, 0)
         if slow or skipped or now - self._flushed >= COALESCE_S * NANO:
             self.flush()
-        elif changes.at - self.read > HALF:
-            with self._lock:
-                self._settle()
+        elif at - tally.read > HALF:
+            with tally.lock:
+                tally.settle()
         if self.alert or self.open:
             self._show_top()
         if meter.on or self.alert:
@@ -497,7 +391,7 @@ class Timeline:
         """No step is under way any more."""
         self.flush()
         self._turn(self.top | AGAIN)
-        self._account_all()
+        self.tally.catch_up()
         if self.training:
             self._tell_rest()
         self.training = False
@@ -511,15 +405,16 @@ class Timeline:
     def flush(self, stale_s: float = 0.0) -> None:
         """Tell the steps that ended and were not told, if the last one ended
         `stale_s` ago. Any thread may call it."""
-        if self.steps == self._told.steps:
+        tally = self.tally
+        if tally.steps == tally.told.steps:
             return
         now = self._clock()
-        with self._lock:
-            told = self._told
-            if self.steps == told.steps or now - self._step_began < stale_s * NANO:
+        with tally.lock:
+            told = tally.told
+            if tally.steps == told.steps or now - self._step_began < stale_s * NANO:
                 return
-            self._settle()
-            self._told = ended = self._ended
+            tally.settle()
+            tally.told = ended = tally.ended
             self._flushed = now
         self._emit(between(told, ended, self.names))
 
@@ -546,49 +441,11 @@ class Timeline:
 
     # --- inside ---
 
-    def _so_far(self) -> Ended:
-        return Ended(
-            self.steps,
-            self.step,
-            self._total_micro_steps,
-            self._tokens_ended,
-            self._skipped,
-            self._spent[:],
-            self._counts[:],
-        )
-
     def _turn(self, change: int) -> None:
         """A phase runs from now on: its number, with AGAIN where it ran before."""
         self.top = change & PHASE
         if not self.silent:
             self.changes.add(change)
-
-    def _account(self, newest: int) -> None:
-        """Read the ring up to change `newest`: add the time between changes to what
-        ran. The lock is held."""
-        ring, spent, counts = self.changes.ring, self._spent, self._counts
-        running, last = self._running, self._last
-        for at in range(max(self.read, newest - RING) + 1, newest + 1):
-            change = ring[at % RING]
-            when = change >> SHIFT
-            spent[running] += when - last
-            last = when
-            running = _FILED[change & PHASE]
-            if not change & AGAIN:
-                counts[running] += 1
-        self.read, self._running, self._last = max(self.read, newest), running, last
-
-    def _settle(self) -> None:
-        """Read the ring up to the end of the last step. The lock is held."""
-        self._account(self._step_at)
-        if self._ended.steps != self.steps:
-            self._ended = self._so_far()
-
-    def _account_all(self) -> None:
-        """Read the whole ring."""
-        with self._lock:
-            self._settle()
-            self._account(self.changes.at)
 
     def _outermost(self) -> int:
         """What runs where no phase is open."""
@@ -607,9 +464,9 @@ class Timeline:
         phase, number = span.phase, span.number
         self.open = span.open
         self._turn((span.outer if span.open else self._outermost()) | AGAIN)
-        self._account_all()
-        spent = self._spent[number] - span.before
-        if phase in _STEP:
+        self.tally.catch_up()
+        spent = self.tally.spent[number] - span.before
+        if phase in STEP:
             if number == BACKWARD and not failed:
                 self.micro_steps += 1
                 self.show_micro_steps()
@@ -620,11 +477,11 @@ class Timeline:
             self._close_own(span, spent, failed)
             return
         seconds = spent / NANO
-        _end_part(span, now)
+        span.end_part(now)
         if phase == "import":
             # `LibraryImported` tells it.
             return
-        if seconds < QUIET_S and phase in _PARTS and not failed and not nbytes:
+        if seconds < QUIET_S and phase in PARTS and not failed and not nbytes:
             return
         self.flush()
         step = self._steps_done()
@@ -657,16 +514,16 @@ class Timeline:
             if len(self.names) > PHASE:
                 return CUSTOM
             self.names.append(name)
-            self._spent.append(0)
-            self._counts.append(0)
+            self.tally.spent.append(0)
+            self.tally.counts.append(0)
             return len(self.names) - 1
 
     def _close_own(self, span: Span, spent: int, failed: bool) -> None:
-        if self.training and not span.open & _OUTSIDE:
+        if self.training and not span.open & OUTSIDE:
             return
         # It is no part of a step.
-        self._spent[span.number] -= spent
-        self._counts[span.number] -= 1
+        self.tally.spent[span.number] -= spent
+        self.tally.counts[span.number] -= 1
         self.tell_own(
             PhaseEnded(
                 "custom",
@@ -681,17 +538,17 @@ class Timeline:
     def _cut(self, span: Span, now: int) -> None:
         """Tell what ran before training; it goes on in the steps."""
         if span.phase == "custom":
-            self._close_own(span, self._spent[span.number] - span.before, False)
-            self._counts[span.number] += 1
-            span.began, span.before = now, self._spent[span.number]
+            self._close_own(span, self.tally.spent[span.number] - span.before, False)
+            self.tally.counts[span.number] += 1
+            span.began, span.before = now, self.tally.spent[span.number]
 
     def _tell_rest(self) -> None:
         """Tell what came after the last step."""
-        ended = self._told
+        tally, told = self.tally, self.tally.told
         for number in range(OWN, len(self.names)):
-            known = number < len(ended.spent)
-            spent = self._spent[number] - (ended.spent[number] if known else 0)
-            count = self._counts[number] - (ended.counts[number] if known else 0)
+            known = number < len(told.spent)
+            spent = tally.spent[number] - (told.spent[number] if known else 0)
+            count = tally.counts[number] - (told.counts[number] if known else 0)
             if spent > 0 or count:
                 self.tell_own(
                     PhaseEnded(
@@ -704,7 +561,7 @@ class Timeline:
                     )
                 )
         for span in self._spans:
-            span.before = self._spent[span.number]
+            span.before = self.tally.spent[span.number]
 
     # --- what is shown ---
 
@@ -723,7 +580,7 @@ class Timeline:
         """Show what runs again now."""
         if self._spans and self._spans[-1].number == self.top:
             span = self._spans[-1]
-            if span.phase in _STEP or span.phase == "custom":
+            if span.phase in STEP or span.phase == "custom":
                 span.shown = self._clock()
             self._show(span)
         else:
@@ -742,15 +599,6 @@ class Timeline:
     def _show_step(self) -> None:
         if self.record is not None:
             self.record.step(self.step, self.micro_steps if self.training else -1)
-
-
-def _end_part(span: Span, now: int) -> None:
-    if span.part:
-        if span.parts is None:
-            span.parts = {}
-        began, spent = span.parts.get(span.part, (span.part_began, 0))
-        span.parts[span.part] = (began, spent + now - span.part_began)
-        span.part = ""
 
 
 def open_record(folder: str) -> Optional[FlightRecord]:

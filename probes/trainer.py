@@ -26,7 +26,8 @@ from .process import Process
 from .resuming import resumed
 from .saving import name_of, place
 from .sizes import size_of
-from .timeline import Span, Timeline
+from .spans import Span
+from .timeline import Timeline
 
 LOSS = NUMBER["loss"]
 CALLS = {

@@ -11,7 +11,8 @@ from support.clock import Nanoseconds
 from trainwatch.probes import guard
 from trainwatch.probes.calls import NONE, Inner, phase_call
 from trainwatch.probes.flight import RING
-from trainwatch.probes.timeline import FETCH, Timeline
+from trainwatch.probes.nesting import FETCH
+from trainwatch.probes.timeline import Timeline
 
 
 class World:
