@@ -381,6 +381,8 @@ class Forecast:
     """Which limit is met first: `RLIMIT_AS`, `cgroup`, `RAM`, `card`, ..."""
     fits: Optional[bool] = None
     """None: cannot tell."""
+    bound: bool = False
+    """It needs no more than that, and maybe far less."""
     method: str = ""
     """How `needs` was found, or why it cannot be told."""
     held: Optional[int] = None

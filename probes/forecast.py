@@ -57,8 +57,9 @@ class Forecaster:
         self._before: Optional[Tuple[Forecast, Reading, Peaks, bool]] = None
         """The step that is about to run: its forecast, what was held then, whether
         the optimizer had no state."""
-        self._coming: Optional[Tuple[Forecast, int, int]] = None
-        """A backward that was forecast: what was held, and the peak until then."""
+        self._coming: Optional[Tuple[Forecast, Line, int, int]] = None
+        """A backward that was forecast: against which limit, what was held, and the
+        peak until then."""
         process.ticks.append(self.tick)
 
     @guarded("forecast")
@@ -131,12 +132,13 @@ class Forecaster:
         self._compare(*coming)
 
     @guarded("forecast")
-    def _compare(self, told: Forecast, held: int, peak: int) -> None:
+    def _compare(self, told: Forecast, line: Line, held: int, peak: int) -> None:
         sampler, timeline = self._process.memory, self._process.timeline
         if sampler is None or timeline is None:
             return
         read = sampler.look()
-        got, bound = rise(held, peak, peaks(read).held)
+        got, bound = rise(held, peak, peaks(read).by(line))
+        of = "addresses" if line.name == limits.ADDRESS_SPACE else measure(read)
         self._process.emit(
             ForecastMet(
                 phase=told.phase,
@@ -144,7 +146,7 @@ class Forecaster:
                 needs=told.needs,
                 got=got,
                 at_most=bound,
-                by="peak of %s up to step %d" % (measure(read), timeline.step),
+                by="peak of %s up to step %d" % (of, timeline.step),
             )
         )
 
@@ -181,6 +183,7 @@ class Forecaster:
             limit=None if line is None else line.bytes,
             limit_by="" if line is None else line.name,
             fits=fits,
+            bound=expected is not None and expected.bound,
             method=method,
             held=None if line is None else line.held,
             device=read.device,
@@ -223,7 +226,7 @@ class Forecaster:
             fits = None
         method = "the peak of step %s and the state" % stepped.step
         if not rose:
-            method = "at most: a peak from before training and the state"
+            method = "the peak, which was before training, and the state"
         told = Forecast(
             phase="backward",
             step=(stepped.step or 0) + 1,
@@ -232,6 +235,7 @@ class Forecaster:
             limit=line.bytes,
             limit_by=line.name,
             fits=fits,
+            bound=not rose,
             method=method,
             held=line.held,
             device=read.device,
@@ -241,9 +245,9 @@ class Forecaster:
             implementation=stepped.implementation,
         )
         self._process.emit(told)
-        now, most = held_by(read), peaks(read).held
-        if now is not None and most is not None:
-            self._coming = told, now, most
+        most = peaks(read).by(line)
+        if most is not None:
+            self._coming = told, line, held, most
 
     def _read(self) -> Optional[Reading]:
         sampler = self._process.memory

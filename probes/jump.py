@@ -55,6 +55,8 @@ class Jump:
     needs: int
     implementation: str
     method: str
+    bound: bool = False
+    """It needs no more, and maybe less."""
 
     @property
     def temporary(self) -> int:
@@ -133,9 +135,9 @@ def jump(
         state += kept
         mixed |= how == FOREACH and len({part.kind for part in parts}) > 1
     method = "closed form of %s" % type(optimizer).__name__
-    # In which order torch takes several dtypes is not known.
-    method += ", at most" if mixed else ""
-    return Jump(state, max(needs, state), " and ".join(names), method)
+    if mixed:
+        method += ", for any order of the dtypes"
+    return Jump(state, max(needs, state), " and ".join(names), method, mixed)
 
 
 def in_place_of(optimizer: Any, name: str, all_train: bool) -> Jump:

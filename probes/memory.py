@@ -72,7 +72,7 @@ class Sampler:
         read.rss, read.mapped = self._resident.now()
         read.ram = self._host.ram
         read.cgroup_limit = self._host.cgroup_limit
-        read.address_limit = self._host.address_limit
+        read.address_limit = limits.address_limit()
         if read.allocated is None and read.address_limit is not None:
             read.reserved = read.mapped
         return read

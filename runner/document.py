@@ -390,6 +390,7 @@ def forecast_document(told: Forecast) -> dict[str, Any]:
         "limit": told.limit,
         "limit_by": told.limit_by or None,
         "fits": told.fits,
+        "bound": told.bound,
         "verdict": forecast.fits(told),
         "method": told.method,
         "asked": told.asked,

@@ -84,7 +84,9 @@ def error(forecast: Forecast) -> float | None:
     """
     if forecast.state_got:
         return 100 * ((forecast.state or 0) / forecast.state_got - 1)
-    if forecast.got is None or forecast.needs is None or forecast.at_most:
+    if forecast.got is None or forecast.needs is None:
+        return None
+    if forecast.bound or forecast.at_most:
         return None
     level = (forecast.held or 0) + forecast.got
     return 100 * (forecast.needs - forecast.got) / level if level else None
@@ -102,7 +104,7 @@ def sentence(forecast: Forecast) -> str:
         return f"{name(forecast)}: {forecast.method}"
     if forecast.headroom is None:
         return f"{name(forecast)} will need {size(forecast.needs)}, no limit is known"
-    least = "at most " if forecast.method.startswith("at most") else ""
+    least = "at most " if forecast.bound else ""
     limit = f" of {size(forecast.limit)}" if forecast.limit is not None else ""
     left = size(max(0, forecast.headroom))
     return (
@@ -133,6 +135,8 @@ def outcome(forecast: Forecast) -> str:
         return "what came of it was not measured"
     if forecast.at_most:
         return f"took at most {size(forecast.got)}: the peak did not rise"
+    if off is None:
+        return f"took {size(forecast.got)}"
     return f"took {size(forecast.got)}, {_percent(off)} of the level"
 
 

@@ -120,6 +120,7 @@ class Forecast:
     limit: int | None = None
     limit_by: str = ""
     fits: bool | None = None
+    bound: bool = False
     method: str = ""
     held: int | None = None
     device: str = ""
