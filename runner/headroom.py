@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import forecast
+from trainwatch.runner import forecast, watermark
 from trainwatch.runner.slope import Trend, trend
 from trainwatch.runner.state import Forecast, Process, RunState
 from trainwatch.runner.text import size
@@ -37,6 +37,7 @@ def changes(state: RunState) -> Iterator[Change]:
         return
     yield from _change(state, FORECAST, forecast_finding(state), _survived(state))
     yield from _change(state, AHEAD, ahead_finding(state), _levelled(state))
+    yield from _change(state, watermark.RULE, watermark.finding(state), "")
 
 
 def _change(

@@ -14,6 +14,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trainwatch.probes import events as ev
+from trainwatch.runner.state import RunState
+
+RULE = "memory.watermark"
 HIGH = "PYTORCH_MPS_HIGH_WATERMARK_RATIO"
 LOW = "PYTORCH_MPS_LOW_WATERMARK_RATIO"
 DEFAULT_HIGH, DEFAULT_LOW = 1.7, 1.4
@@ -68,6 +72,9 @@ def _ratio(environ: Mapping[str, str], name: str, default: float) -> float:
     return value if math.isfinite(value) else 0.0
 
 
+LATE = "Set after `import torch` it does nothing where MPS is in use by then."
+
+
 @dataclass(frozen=True)
 class Note:
     """What is to be said of a ratio that somebody set."""
@@ -115,4 +122,32 @@ def notes(environ: Mapping[str, str]) -> tuple[Note, ...]:
     )
 
 
-LATE = "Set after `import torch` it does nothing where MPS is in use by then."
+def finding(state: RunState) -> ev.FindingRaised | None:
+    """
+    What is worth telling of the ratios of a run on MPS: a limit taken away, or a
+    ratio set too late. None where they do what they say.
+    """
+    for process in state.ranks:
+        memory = process.memory
+        told = [n for n in notes(memory.ratios_set) if n.severity != "harmless"]
+        if memory.ratios_late:
+            told.append(
+                Note(
+                    "attention",
+                    f"{HIGH} or {LOW} was set after `import torch`: where MPS was in "
+                    "use by then it does nothing",
+                    "Set it in the shell, before Python starts.",
+                )
+            )
+        if told:
+            note = told[0]
+            set_ = [f"{name}={value}" for name, value in memory.ratios_set.items()]
+            return ev.FindingRaised(
+                rule=RULE,
+                severity=note.severity,
+                kind="resource",
+                summary=note.summary,
+                evidence=set_ or ["not set when torch was imported"],
+                do=note.do,
+            )
+    return None

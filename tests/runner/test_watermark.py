@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from trainwatch.runner.watermark import HIGH, LOW, Watermarks, notes, watermarks
+from trainwatch.probes import events as ev
+from trainwatch.runner.fold import fold_all
+from trainwatch.runner.headroom import changes
+from trainwatch.runner.state import RunState
+from trainwatch.runner.watermark import (
+    HIGH,
+    LOW,
+    RULE,
+    Watermarks,
+    finding,
+    notes,
+    watermarks,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +72,34 @@ def test_what_is_said(environ: dict[str, str], severity: str, words: str) -> Non
     if severity != "serious":
         assert "guardrail, not a shrink ray" in note.summary
         assert "import torch" in note.do
+
+
+def on_mps(environ: dict[str, str], late: bool = False) -> RunState:
+    bodies: list[ev.Body] = [
+        ev.ProcessJoined(role="rank"),
+        ev.MemorySampled("mps:0", ratios_set=environ, ratios_late=late),
+    ]
+    return fold_all(ev.of(body, time=1000.0, pid=7, rank=0) for body in bodies)
+
+
+def test_a_run_without_a_limit_has_a_finding() -> None:
+    state = on_mps({HIGH: "0.0"})
+    (found,) = changes(state)
+    assert isinstance(found, ev.FindingRaised)
+    assert (found.rule, found.severity) == (RULE, "attention")
+    assert found.evidence == [f"{HIGH}=0.0"]
+    assert "swaps" in found.summary
+    after = fold_all([ev.of(found, time=1001.0, pid=1)], state)
+    assert list(changes(after)) == []
+
+
+def test_a_ratio_set_too_late_is_said() -> None:
+    found = finding(on_mps({}, late=True))
+    assert found is not None
+    assert "after `import torch`" in found.summary
+    assert found.evidence == ["not set when torch was imported"]
+
+
+@pytest.mark.parametrize("environ", [{}, {HIGH: "1.5"}])
+def test_a_run_whose_ratios_do_what_they_say(environ: dict[str, str]) -> None:
+    assert finding(on_mps(environ)) is None
