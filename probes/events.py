@@ -731,6 +731,21 @@ class LinesRefused:
 
 
 @dataclass(frozen=True)
+class NoticeGiven:
+    """A person was called. The same key again tells what became of the command."""
+
+    key: str = ""
+    kind: str = ""
+    """`end`, `death`, `stuck`, `failing`, `waiting` or `serious`."""
+    title: str = ""
+    text: str = ""
+    also: List[str] = field(default_factory=list)
+    """Keys of what this notice tells besides."""
+    error: str = ""
+    """Why the user's own command was not told."""
+
+
+@dataclass(frozen=True)
 class RunEnded:
     status: str = ""
     exit_code: Optional[int] = None
@@ -786,6 +801,7 @@ Body = Union[
     CommandProgressed,
     CommandFinished,
     LinesRefused,
+    NoticeGiven,
     RunEnded,
 ]
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from trainwatch.probes import events as ev
-from trainwatch.runner import forecast, resume, slope
+from trainwatch.runner import forecast, notice, resume, slope
 from trainwatch.runner.durations import add_duration, thin
 from trainwatch.runner.phases import filed, shown
 from trainwatch.runner.progress import mark
@@ -773,6 +773,7 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.WarningTriaged: _warning,
     ev.FindingRaised: _finding_raised,
     ev.FindingCleared: _finding_cleared,
+    ev.NoticeGiven: notice.given,
     ev.CheckpointSaved: _checkpoint_saved,
     ev.CheckpointSeen: _checkpoint_seen,
     ev.CommandAsked: _command_asked,

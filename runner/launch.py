@@ -33,6 +33,7 @@ from trainwatch.runner.stage import stage
 
 EVENTS_SOCKET = "events.sock"
 CONTROL_SOCKET = "control.sock"
+NOTIFY = "TRAINWATCH_NOTIFY"
 TERMINAL_SIZE = (40, 120)
 """Rows and columns of a child that no terminal shows."""
 
@@ -52,6 +53,7 @@ def launch(
     environment: Mapping[str, str] | None = None,
     terminal: bool = True,
     stdin: int | None = None,
+    notify: str = "",
 ) -> Path:
     """
     Start `argv` and return its run directory once the child runs.
@@ -69,6 +71,7 @@ def launch(
         terminal: False gives the child a pipe, which stdout and stderr share.
         stdin: a descriptor that the child reads from; by default its terminal,
             and nothing where it has none.
+        notify: a shell line that is told when a person is needed.
 
     Raises:
         LaunchError: the command cannot be started, or its run not be kept.
@@ -104,7 +107,7 @@ def launch(
             _arm(environment, folder)
         ends = _open_terminal(size) if terminal else os.pipe()
         command = (program, argv, cwd, environment, ends[1], stdin)
-        _spawn(command, ends[0], folder, listeners)
+        _spawn(command, ends[0], folder, listeners, notify)
     except (OSError, LaunchError) as error:
         sockets.remove(folder, EVENTS_SOCKET)
         sockets.remove(folder, CONTROL_SOCKET)
@@ -206,6 +209,7 @@ def _spawn(
     output: int,
     folder: Path,
     listeners: tuple[socket.socket, socket.socket],
+    notify: str,
 ) -> None:
     """
     Fork the supervisor, which forks the keeper, which starts the child.
@@ -215,6 +219,7 @@ def _spawn(
         output: where the child's output is read; for a terminal its master side.
         folder: the run directory.
         listeners: the event and the control socket.
+        notify: a shell line that is told when a person is needed.
 
     Raises:
         LaunchError: the child could not be executed.
@@ -229,6 +234,9 @@ def _spawn(
     if between == 0:
         # Fork twice, so that the supervisor is nobody's zombie.
         _detach(report_from, folder)
+        if notify:
+            # It may hold a secret, so it is on no disk; our processes inherit it.
+            os.environ[NOTIFY] = notify
         if os.fork():
             os._exit(0)
         link, keeper_link = socket.socketpair()

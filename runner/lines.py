@@ -132,9 +132,7 @@ def _forecast(body: ev.Forecast, state: RunState, event: ev.Event) -> str | None
     return "; ".join(part for part in parts if part)
 
 
-def _forecast_met(
-    body: ev.ForecastMet, state: RunState, event: ev.Event
-) -> str | None:
+def _forecast_met(body: ev.ForecastMet, state: RunState, event: ev.Event) -> str | None:
     for told in state.processes[event.pid].forecasts:
         if (told.phase, told.step) == (body.phase, body.step):
             alarmed = forecast.fits(told) in ("no", "tight")
@@ -160,6 +158,14 @@ def _seen(body: ev.CheckpointSeen, state: RunState, event: ev.Event) -> str:
 def _resumed(body: ev.TrainingResumed, state: RunState, event: ev.Event) -> str | None:
     process = state.processes.get(event.pid)
     return None if process is None else resume.line(process, event.time) or None
+
+
+def _notice(body: ev.NoticeGiven, state: RunState, event: ev.Event) -> str | None:
+    if body.error:
+        return f"the notify command failed ({body.title}): {body.error}"
+    if body.kind not in ("stuck", "failing", "waiting"):
+        return None  # Told by a line of its own.
+    return f"{body.kind}: {body.text}"
 
 
 def _ended(body: ev.RunEnded, state: RunState, event: ev.Event) -> str:
@@ -199,6 +205,7 @@ _LINES: dict[type[Any], Callable[[Any, RunState, ev.Event], str | None]] = {
     ev.ExceptionRaised: lambda b, *_: f"{b.kind} in {b.phase or '?'}: {b.message}",
     ev.CheckpointSeen: _seen,
     ev.FindingRaised: _finding,
+    ev.NoticeGiven: _notice,
     ev.FindingCleared: lambda b, *_: f"finding over: {b.rule} ({b.reason})",
     ev.CommandAsked: lambda b, *_: f"{b.command} asked {b.detail}".rstrip(),
     ev.CommandProgressed: lambda b, *_: f"… {b.detail}",

@@ -366,6 +366,19 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """A person was called for something; never twice for the same key."""
+
+    key: str = ""
+    kind: str = ""
+    title: str = ""
+    text: str = ""
+    also: tuple[str, ...] = ()
+    given: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     path: str = ""
     step: int | None = None
@@ -474,6 +487,7 @@ class RunState:
     run: RunFacts = RunFacts()
     processes: Mapping[int, Process] = field(default_factory=dict)
     warnings: Mapping[str, TriagedWarning] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
     findings: Mapping[str, Finding] = field(default_factory=dict)
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()

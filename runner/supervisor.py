@@ -36,12 +36,14 @@ from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import complain, read_json
 from trainwatch.runner.flights import Flights
 from trainwatch.runner.growth import Growth
+from trainwatch.runner.hook import Hook
 from trainwatch.runner.host import HostSampler, worth_telling
 from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
 from trainwatch.runner.keyboard import Hold, Keyboard
 from trainwatch.runner.link import KeeperLink
 from trainwatch.runner.log import EventLog
 from trainwatch.runner.memory_death import memory_death
+from trainwatch.runner.notice import Notices, document, said
 from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
@@ -55,12 +57,14 @@ from trainwatch.runner.triage import known, own
 from trainwatch.runner.triage.book import Book
 from trainwatch.runner.triage.own_engine import engine
 from trainwatch.runner.truth import exit_status, start_time
+from trainwatch.runner.verdict import judge
 
 TICK_S = 0.1
 START_S = 15.0
 HOST_S = 1.0
 HOST_TELL_S = 10.0
 CHECKPOINTS_S = 0.5
+NOTICES_S = 1.0
 UNARMED_S = 2.0
 FAREWELL_S = 2.0
 """After the child's end: how long connections may still bring events."""
@@ -115,6 +119,8 @@ class Supervisor:
         self.book = self._new_book()
         self.checkpoints = CheckpointWatcher()
         self._tail = Tail(folder)
+        self._notices = Notices()
+        self._hook = Hook(self.facts.cwd)
         self._inquiry = Inquiry(
             self.facts.argv, self.facts.cwd, os.environ, first=not takeover
         )
@@ -309,6 +315,8 @@ class Supervisor:
                 self.emit(checkpoint)
             for finding in room.changes(self.state):
                 self.emit(finding)
+        if self._due("notices", mono, NOTICES_S):
+            self._call_a_person()
         if self._due("unarmed", mono, UNARMED_S):
             self._tell_unarmed()
         for command in self._commands:
@@ -326,6 +334,20 @@ class Supervisor:
             return False
         self._next[name] = mono + every
         return True
+
+    def _call_a_person(self) -> None:
+        """Tell what is due, once it is in the log, so that nobody tells it again."""
+        now = time.time()
+        verdict = judge(self.state, now)
+        notice = self._notices.due(self.state, verdict, now)
+        if notice is not None:
+            self.emit(said(notice))
+            self.log.flush()
+            home = os.fspath(self.folder)
+            self._hook.tell(notice, document(self.state, verdict, notice, home))
+        if not self.state.over:
+            for failed in self._hook.tick(time.monotonic()):
+                self.emit(said(failed))
 
     # --- training processes ---
 
@@ -571,6 +593,7 @@ class Supervisor:
         if death is not None:
             self.emit(death)
         self.emit(ev.RunEnded(status, code, number, detail))
+        self._call_a_person()
         self._kills.forget()
         if status == "finished":
             self._remember()
@@ -588,6 +611,8 @@ class Supervisor:
         self._drain_terminal()
         sockets.remove(self.folder, launch.EVENTS_SOCKET)
         sockets.remove(self.folder, launch.CONTROL_SOCKET)
+        for failed in self._hook.finish():
+            complain(f"notify: {failed.error}")
 
     def _drain_terminal(self) -> None:
         """What is left in the terminal when the keeper died with the child."""

@@ -74,6 +74,11 @@ def build() -> argparse.ArgumentParser:
     run.add_argument(
         "--no-pty", action="store_true", help="give the command pipes, no terminal"
     )
+    run.add_argument(
+        "--notify",
+        metavar="CMD",
+        help="run CMD, with JSON on its stdin, when the run ends or needs you",
+    )
     run.add_argument("--no-probes", action="store_true", help="watch from outside only")
     run.set_defaults(command=_lazy("run", "run"))
 
@@ -165,6 +170,13 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e7:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return value
+
+
 def _add_fit(fit: argparse.ArgumentParser) -> None:
     fit.add_argument(
         "model",
@@ -214,13 +226,6 @@ def _add_fit(fit: argparse.ArgumentParser) -> None:
     )
     _takes_json(fit)
     fit.set_defaults(command=_lazy("fit", "fit"))
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e7:
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
-    return value
 
 
 def _takes_run(parser: argparse.ArgumentParser) -> None:

@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
         detach=options.detach,
         plain=options.plain,
         terminal=not options.no_pty,
+        notify=options.notify or "",
     )
 
 
@@ -55,6 +56,7 @@ def start(
     detach: bool = False,
     plain: bool = False,
     terminal: bool = True,
+    notify: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> int:
     """Launch and watch; the child's exit code unless it was left running."""
@@ -68,6 +70,7 @@ def start(
         size=_size(),
         environment=environment,
         terminal=terminal,
+        notify=notify,
         stdin=None if detach or not plain else _stdin(terminal),
     )
     if detach:
