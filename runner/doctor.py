@@ -11,6 +11,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import psutil
 
 from trainwatch.runner.document import SCHEMA
 from trainwatch.runner.errors import RefusedError
+from trainwatch.runner.fit.devices import here
 from trainwatch.runner.home import home
 from trainwatch.runner.host import memory_limit
 from trainwatch.runner.triage.versions import (
@@ -28,6 +31,7 @@ from trainwatch.runner.triage.versions import (
     Package,
     misfits,
 )
+from trainwatch.runner.watermark import HIGH, LOW, Note, notes
 
 ASK_S = 60.0
 NVIDIA = Path("/proc/driver/nvidia/version")
@@ -173,6 +177,31 @@ def examine(python: str | None) -> dict[str, Any]:
             for misfit in found
         ],
         "machine": _machine(),
+        "memory": memory(os.environ, sys.platform),
+    }
+
+
+def memory(environ: Mapping[str, str], system: str) -> dict[str, Any]:
+    """The limits of this machine's best device, and what its variables do."""
+    device = here(environ)
+    told = notes(environ)
+    if system != "darwin":
+        no = "no effect here, there is no Apple GPU"
+        told = tuple(
+            Note("harmless", f"{name}: {no}", "Nothing.")
+            for name in (HIGH, LOW)
+            if name in environ
+        )
+    return {
+        "device": device.name,
+        "limits": [
+            {"name": line.name, "bytes": line.bytes, "source": line.source}
+            for line in device.lines
+        ],
+        "notes": [
+            {"severity": note.severity, "summary": note.summary, "do": note.do}
+            for note in told
+        ],
     }
 
 

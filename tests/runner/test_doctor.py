@@ -125,3 +125,21 @@ def test_a_torch_for_the_cpu_beside_a_driver() -> None:
     found = doctor.device_misfit(cpu, nvidia=True)
     assert found is not None
     assert found.severity == "attention"
+
+
+def test_the_limits_of_memory_and_what_their_variables_do() -> None:
+    told = doctor.memory({}, "linux")
+    assert told["notes"] == []
+    assert told["limits"][0]["bytes"] > 0
+    high = "PYTORCH_MPS_HIGH_WATERMARK_RATIO"
+    (note,) = doctor.memory({high: "0.0"}, "darwin")["notes"]
+    assert note["severity"] == "attention"
+    assert "guardrail, not a shrink ray" in note["summary"]
+    (note,) = doctor.memory({high: "1.0"}, "darwin")["notes"]
+    assert note["severity"] == "serious"
+    (note,) = doctor.memory({high: "1.0"}, "linux")["notes"]
+    assert note == {
+        "severity": "harmless",
+        "summary": f"{high}: no effect here, there is no Apple GPU",
+        "do": "Nothing.",
+    }

@@ -19,7 +19,8 @@ def doctor(options: argparse.Namespace) -> int:
         print(json.dumps(answer, indent=1))
     else:
         print(plain_lines(answer))
-    serious = any(misfit["severity"] == "serious" for misfit in answer["misfits"])
+    found = [*answer["misfits"], *answer["memory"]["notes"]]
+    serious = any(each["severity"] == "serious" for each in found)
     return FOUND_SERIOUS if serious else 0
 
 
@@ -35,6 +36,19 @@ def plain_lines(answer: dict[str, Any]) -> str:
         + f", {size(machine['disk_free'])} free here"
         + f", {size(machine['home_disk_free'])} free at {machine['home']}"
     )
+    limits = [
+        f"{limit['name']} {size(limit['bytes'])}"
+        for limit in answer["memory"]["limits"]
+        if limit["bytes"] is not None
+    ]
+    lines.append(f"memory of {answer['memory']['device']}: {', '.join(limits)}")
+    for note in answer["memory"]["notes"]:
+        glyph = GLYPHS.get(note["severity"], "·")
+        lines += [
+            "",
+            f"{glyph} {note['severity']}  {note['summary']}",
+            f"    do:       {note['do']}",
+        ]
     if not answer["misfits"]:
         lines += ["", "No versions that are known not to fit together."]
     for misfit in answer["misfits"]:
