@@ -156,6 +156,7 @@ def _simulation(simulation: Simulation) -> dict[str, Any]:
         "optimizer": simulation.plan.optimizer,
         "parameters": simulation.parameters,
         "trainable": simulation.trainable,
+        "targets": list(simulation.targets),
         "percent": round(100 * simulation.trainable / simulation.parameters, 3),
         "peak": peak.bytes,
         "step": peak.step,

@@ -39,7 +39,9 @@ def config_of(plan: Plan) -> Any:
     try:
         config = CONFIG_MAPPING[kind].from_dict(values)
     except Exception as error:
-        raise RefusedError(f"the config is not one of {kind}: {error}") from error
+        raise RefusedError(
+            f"the config is not one of {kind}: {_line(error)}"
+        ) from error
     config.use_cache = False
     return config
 
@@ -57,7 +59,7 @@ def base_model(plan: Plan) -> Any:
     try:
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except Exception as error:
-        raise RefusedError(f"the model cannot be built: {_first(error)}") from error
+        raise RefusedError(f"the model cannot be built: {_line(error)}") from error
     finally:
         torch.set_default_dtype(before)
     if not layers_of(model):
@@ -133,7 +135,20 @@ def _with_adapters(plan: Plan, model: Any) -> Any:
             ),
         )
     except ValueError as error:
-        raise RefusedError(f"LoRA: {_first(error)}") from error
+        raise RefusedError(f"LoRA: {_line(error)}") from error
+
+
+def adapted(model: Any) -> list[str]:
+    """
+    The names of the modules that have an adapter; none where there is no LoRA.
+    """
+    return sorted(
+        {
+            name.rpartition(".")[2]
+            for name, module in model.named_modules()
+            if hasattr(module, "lora_A") and hasattr(module, "base_layer")
+        }
+    )
 
 
 def _checkpoint_gradients(model: Any, inputs_too: bool) -> None:
@@ -144,7 +159,7 @@ def _checkpoint_gradients(model: Any, inputs_too: bool) -> None:
         else:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
     except ValueError as error:
-        raise RefusedError(f"gradient checkpointing: {_first(error)}") from error
+        raise RefusedError(f"gradient checkpointing: {_line(error)}") from error
     if inputs_too:
         model.enable_input_require_grads()
 
@@ -185,12 +200,15 @@ def optimizer_of(plan: Plan) -> tuple[Any, dict[str, Any]]:
     return cls, {"lr": 1e-4, **more}
 
 
-def trainer_of(plan: Plan, model: Any, folder: str, **more: Any) -> Any:
+def trainer_of(
+    plan: Plan, model: Any, folder: str, rows: Any = ({"x": 0},), **more: Any
+) -> Any:
     """
     The Trainer of transformers with the plan's optimizer.
 
     Args:
         folder: where it may write, if it must.
+        rows: the data set, where it is to train.
         more: other arguments of `TrainingArguments`.
     """
     chosen = optimizer_of(plan)
@@ -210,8 +228,8 @@ def trainer_of(plan: Plan, model: Any, folder: str, **more: Any) -> Any:
         dataloader_pin_memory=False,
         **more,
     )
-    return PlannedTrainer(model=model, args=arguments, train_dataset=[{"x": 0}])
+    return PlannedTrainer(model=model, args=arguments, train_dataset=rows)
 
 
-def _first(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -16,6 +16,9 @@ from torch.utils._pytree import tree_leaves
 
 from trainwatch.runner.fit.trace import Trace
 
+_DEVICE = torch.ops.prim.device.default
+"""Fake tensors ask for their device by an operator; no code of a model's does."""
+
 
 class Recorder(TorchDispatchMode):  # type: ignore[misc]
     """
@@ -36,7 +39,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        self.operator = str(func)
+        if func is not _DEVICE:
+            self.operator = str(func)
         result = func(*args, **(kwargs or {}))
         for value in tree_leaves(result):
             if isinstance(value, torch.Tensor):

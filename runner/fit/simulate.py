@@ -3,9 +3,10 @@ Two optimizer steps of the real trainer on tensors without bytes, in a process o
 own: `python -m trainwatch.runner.fit.simulate`.
 
 One request a line on stdin, one answer a line on stdout. A request is
-`{"plan": {…}, "trace": FILE or null}`; an answer has `peaks`, `parameters`,
-`trainable`, `seconds`, `rss` and `method`, or `refused` with one line. What the
-libraries print goes to stderr.
+`{"plan": {…}, "trace": FILE or null}`. An answer has `method`, `reason`, `peaks`,
+`parameters`, `trainable`, `targets` of LoRA, `seconds`, `rss`, `versions` and the
+`trace` that was written, or `refused` with one line. What the libraries print goes to
+stderr.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ def main() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["ACCELERATE_USE_CPU"] = "true"
     warnings.simplefilter("ignore")
+    # What takes seconds to import, before any clock starts.
+    import_module("trainwatch.runner.fit.build")
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -92,6 +96,9 @@ def _two_steps(plan: Plan, folder: str, file: str | None) -> dict[str, Any]:
         except RefusedError:
             raise
         except Exception as error:
+            if not _is_of_fakes(error):
+                said = _reason(error, recorder.operator)
+                raise RefusedError(f"the simulated training fails: {said}") from error
             return {
                 **sizes,
                 "method": FORMULA,
@@ -178,11 +185,25 @@ def _label_state(recorder: Any, optimizer: Any) -> None:
                 recorder.label([value], name if known else "optimizer_other")
 
 
-def _sizes(model: Any) -> dict[str, int]:
+def _sizes(model: Any) -> dict[str, Any]:
+    from trainwatch.runner.fit.build import adapted
+
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "targets": adapted(model),
     }
+
+
+def _is_of_fakes(error: Exception) -> bool:
+    """
+    Whether a real tensor would not have raised this: an operator without a fake form,
+    a value or a shape that only data can tell.
+    """
+    if isinstance(error, NotImplementedError):
+        return True
+    module = type(error).__module__
+    return module.startswith(("torch._subclasses", "torch.fx.experimental"))
 
 
 def _reason(error: Exception, operator: str) -> str:
@@ -191,9 +212,9 @@ def _reason(error: Exception, operator: str) -> str:
     names one, else the one that ran last.
     """
     named = getattr(error, "func", None)
-    first = (str(error).strip().splitlines() or [""])[0][:200]
+    said = " ".join(str(error).split())[:200]
     at = str(named) if named is not None else f"after {operator}" if operator else ""
-    return ": ".join(part for part in (at, type(error).__name__, first) if part)
+    return ": ".join(part for part in (at, type(error).__name__, said) if part)
 
 
 def _by_formula(plan: Plan, model: Any) -> list[Peak]:

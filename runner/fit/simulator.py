@@ -48,7 +48,8 @@ runpy.run_module("trainwatch.runner.fit.simulate", run_name="__main__")
 class Simulation:
     """
     What came of a plan. Where it could not be simulated, `method` is `formula` and
-    `reason` says which operator; then there is no trace.
+    `reason` says which operator; then there is no trace. `targets` are the modules that
+    have an adapter.
     """
 
     plan: Plan
@@ -57,6 +58,7 @@ class Simulation:
     peaks: tuple[Peak, ...]
     parameters: int
     trainable: int
+    targets: tuple[str, ...]
     seconds: float
     rss: int
     versions: Mapping[str, str]
@@ -164,7 +166,9 @@ class Simulator:
         trace = answer.pop("trace")
         return Simulation(
             plan,
-            **{**answer, "peaks": tuple(Peak(**peak) for peak in answer["peaks"])},
+            peaks=tuple(Peak(**peak) for peak in answer.pop("peaks")),
+            targets=tuple(answer.pop("targets")),
+            **answer,
             trace=read(Path(trace)) if trace else None,
         )
 

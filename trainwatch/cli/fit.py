@@ -86,9 +86,10 @@ def gib(size: int) -> str:
     """
     Bytes in binary units, as devices are sold: 29_750_000_000 -> "27.7 GiB".
     """
-    if abs(size) >= GIB // 10:
+    if abs(size) >= GIB:
         return f"{size / GIB:.1f} GiB"
-    return f"{size / (1 << 20):.1f} MiB"
+    mib = size / (1 << 20)
+    return f"{mib:.0f} MiB" if abs(mib) >= 10 else f"{mib:.1f} MiB"
 
 
 def answer_lines(plan: Plan, places: list[Place]) -> Iterator[str]:
@@ -113,7 +114,7 @@ def _groups(places: list[Place]) -> list[tuple[Simulation, list[Place]]]:
 
 def _plan_lines(plan: Plan, simulation: Simulation) -> Iterator[str]:
     how = {
-        "lora": f"LoRA r{plan.rank} on {', '.join(plan.targets)}",
+        "lora": f"LoRA r{plan.rank} on {', '.join(simulation.targets)}",
         "partial": " + ".join(
             [f"last {plan.layers} layer{'s'[: plan.layers != 1]}"] * (plan.layers > 0)
             + ["lm_head"] * plan.lm_head
