@@ -7,6 +7,7 @@ from trainwatch.runner.causes.sight import Sight
 from trainwatch.runner.state import Signals
 
 FOR_EVER = {"lock"}
+EACH_OTHER = {"lock", "shared lock", "pipe", "child"}
 
 
 def deadlock(sight: Sight) -> Cause | None:
@@ -27,7 +28,35 @@ def deadlock(sight: Sight) -> Cause | None:
                 "t shows where each thread waits; forked workers: num_proc=1, "
                 "TOKENIZERS_PARALLELISM=false",
             )
-    return None
+    return _closed(sight)
+
+
+def _closed(sight: Sight) -> Cause | None:
+    """
+    Every thread of every process waits, without a time limit, for another of them.
+    """
+    own = sight.own
+    alive = [s for s in sight.all if s.status not in ("Z", "X")]
+    if own is None or len(alive) < 2 or len(sight.below) < len(own.children):
+        return None
+    inside = {s.of for s in alive}
+    for signals in alive:
+        if {signals.wait, *sight.others(signals)} - EACH_OTHER:
+            return None
+        outside = signals.holder is not None and signals.holder not in inside
+        if signals.wait == "pipe" and outside:
+            return None
+    return Cause(
+        "stuck",
+        "deadlock",
+        "likely",
+        (
+            f"{sight.stopped_for()}, CPU 0, {len(alive) - 1} workers idle",
+            f"all {len(alive)} processes wait for each other, none with a time limit: "
+            "a worker that ended with its task leaves it so",
+        ),
+        "look for what ended a worker; num_proc=1 shows the row",
+    )
 
 
 def _for_ever(sight: Sight, signals: Signals) -> str:

@@ -20,7 +20,7 @@ def file_lock(sight: Sight) -> Cause | None:
         return None
     since = max(waiting.since, sight.progressed)
     path = waiting.target or "a file whose name cannot be read"
-    asleep = waiting.call == "sleep"
+    asleep = waiting.call not in ("flock", "fcntl")
     return Cause(
         "waiting",
         "io",

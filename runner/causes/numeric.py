@@ -6,13 +6,18 @@ from trainwatch.runner.causes.cause import Cause
 from trainwatch.runner.causes.sight import Sight
 from trainwatch.runner.state import Finding
 
+METRICS = "metrics."
+"""How the rules of such findings begin."""
+
 
 def failing(sight: Sight) -> Cause | None:
-    """A serious finding of the triage stands."""
+    """A serious finding from the metrics stands."""
     standing = [
         finding
         for finding in sight.state.findings.values()
-        if finding.cleared is None and finding.severity == "serious"
+        if finding.cleared is None
+        and finding.severity == "serious"
+        and finding.rule.startswith(METRICS)
     ]
     if not standing:
         return None

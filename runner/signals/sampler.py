@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from trainwatch.probes import events as ev
 from trainwatch.runner.console import clean
 from trainwatch.runner.signals import family
 from trainwatch.runner.signals.files import growing, open_for_writing
+from trainwatch.runner.signals.lockfiles import BUILD, awaited
 from trainwatch.runner.signals.locks import holder
 from trainwatch.runner.signals.look import Look, glance, look, portable
 from trainwatch.runner.signals.pipes import other_end
@@ -26,6 +27,7 @@ from trainwatch.runner.signals.pressure import stalled
 from trainwatch.runner.signals.proc import PROC, Proc
 from trainwatch.runner.signals.telling import first, worth_telling
 from trainwatch.runner.signals.trace import IDLE_BYTES, Trace, add, rates
+from trainwatch.runner.signals.waits import Wait, polls
 from trainwatch.runner.state import RunState
 
 QUIET_S = 2.0
@@ -53,13 +55,17 @@ class Sampler:
         """Subject -> forks seen below it since it last showed progress."""
         self._files: dict[int, tuple[float, dict[str, int]]] = {}
         self._ends: dict[int, tuple[str, int | None]] = {}
-        """Process -> the pipe that it waits for, and who is at its other end."""
+        """Process -> the pipe or lock that it waits for, and who has its other end."""
         self._line = ""
+        self._built = ""
+        """The folder of builds that the output has named."""
         self._printed: float | None = None
 
     def hear(self, text: str, wall: float) -> None:
         """Output of the run, as it comes."""
         self._printed = wall
+        if "PyTorch extensions root" in text and (found := BUILD.search(text)):
+            self._built = found[1]
         self._line = (self._line + text).rpartition("\n")[2][-20 * PROMPT :]
 
     def sample(
@@ -90,7 +96,7 @@ class Sampler:
                 self._forks[subject] = self._forks_of(subject, under, looks)
                 continue
             for pid in (subject, *under):
-                found = self._full(pid, looks[pid])
+                found = self._full(pid, looks[pid], looks)
                 if found is not None:
                     looks[pid] = found
                     self._trace(pid, mono, found)
@@ -125,8 +131,18 @@ class Sampler:
                 found[process.pid] = seen
         return found
 
-    def _full(self, pid: int, seen: Look) -> Look | None:
-        return seen if self._proc is None else look(self._proc, pid, self._tick_s)
+    def _full(self, pid: int, seen: Look, all_: Mapping[int, Look]) -> Look | None:
+        if self._proc is None:
+            return seen
+        found = look(self._proc, pid, self._tick_s)
+        if found is None or not polls(found.wait):
+            return found
+        lock = awaited(self._proc, pid, set(all_), self._built)
+        if lock is None:
+            return found
+        wait = Wait("file lock", found.wait.call, None, lock[0])
+        self._ends[pid] = lock
+        return replace(found, wait=wait)
 
     def _trace(self, pid: int, mono: float, seen: Look) -> None:
         self._traces[pid] = add(self._traces.get(pid, Trace()), mono, seen)
@@ -199,14 +215,14 @@ class Sampler:
         if self._proc is None:
             return None
         wait = seen.wait
+        known = self._ends.get(pid)
+        if known is not None and known[0] == wait.target:
+            return known[1]
         if wait.what == "file lock":
             return holder(self._proc, wait.target, pid)
         if wait.what not in ("pipe full", "pipe"):
             return None
-        known = self._ends.get(pid)
-        if known is None or known[0] != wait.target:
-            known = (wait.target, other_end(self._proc, pid, wait.target))
-            self._ends[pid] = known
+        self._ends[pid] = known = (wait.target, other_end(self._proc, pid, wait.target))
         return known[1]
 
     def _name(self, pid: int | None) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from trainwatch.runner.signals.calls import RUNNING, Call, call
 from trainwatch.runner.signals.proc import Proc
+from trainwatch.runner.signals.sockets import peer
 
 WAITS = (
     "running",
@@ -45,6 +46,8 @@ ABSOLUTE = 1
 CLOCKS = {0: time.time, 1: time.monotonic}
 MICROSECOND, NANOSECOND = 1e-6, 1e-9
 MOST_POLLED = 32
+POLL_S = 10.0
+PATH, PAGE = 1024, 4096
 
 _READS = ("read", "readv", "pread", "recvfrom", "recvmsg", "accept", "connect")
 _WRITES = ("write", "writev", "pwrite", "sendto", "sendmsg")
@@ -97,6 +100,11 @@ def wait(proc: Proc, pid: int, thread: int, status: str, machine: str = "") -> W
     return found_wait
 
 
+def polls(found: Wait) -> bool:
+    """Asleep for a moment: it may look for something again and again."""
+    return found.what == "sleep" and (found.left_s or 0.0) <= POLL_S
+
+
 def _of(proc: Proc, pid: int, known: Call) -> Wait:
     name = known.name
     if name == "futex":
@@ -125,7 +133,8 @@ def _of(proc: Proc, pid: int, known: Call) -> Wait:
     if name in _DISK:
         return _on(proc, pid, known, "disk")
     if name in _FILES:
-        return Wait("file", name)
+        place = 1 if name in ("openat", "stat") else 0
+        return Wait("file", name, target=_path(proc, pid, known.argument(place)))
     return Wait("other", name)
 
 
@@ -134,7 +143,7 @@ def _on(
 ) -> Wait:
     """A wait on the file descriptor of the first argument."""
     fd = known.argument(0)
-    target = proc.link(pid, "fd", fd) or ""
+    target = peer(proc, pid, proc.link(pid, "fd", fd) or "")
     what = otherwise
     if otherwise == "file":
         what = _at(target, writes)
@@ -146,7 +155,7 @@ def _at(target: str, writes: bool = False) -> str:
         return "terminal full" if writes else "keyboard"
     if target.startswith("pipe:") or target.endswith(".fifo"):
         return "pipe full" if writes else "pipe"
-    if target.startswith("socket:"):
+    if target.startswith(("socket:", "tcp ")):
         return "socket"
     return "file"
 
@@ -178,8 +187,16 @@ def _polling(proc: Proc, pid: int, known: Call) -> Wait:
     what = "timed poll" if limited else "poll"
     if len(targets) == 1:
         ((fd, target),) = targets.items()
-        return Wait(what, known.name, fd, target)
+        return Wait(what, known.name, fd, peer(proc, pid, target))
+    if targets and not limited and all(t[:5] == "pipe:" for t in targets.values()):
+        return Wait("pipe", known.name)
     return Wait(what, known.name)
+
+
+def _path(proc: Proc, pid: int, place: int) -> str:
+    """The text at `place` of the process's memory; it may not reach over a page."""
+    data = proc.memory(pid, place, min(PATH, PAGE - place % PAGE)) if place else None
+    return (data or b"").partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def _epolled(proc: Proc, pid: int, fd: int) -> list[int]:
