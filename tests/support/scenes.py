@@ -8,6 +8,8 @@ from pathlib import Path
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.fold import fold_all
+from trainwatch.runner.memory_death import memory_death
+from trainwatch.runner.oom_kills import Rise
 from trainwatch.runner.outcome import Outcome
 from trainwatch.runner.state import RunState
 from trainwatch.runner.summary import RunSummary
@@ -357,7 +359,7 @@ def out_of_memory() -> RunView:
     log.wait(3.9).say(ev.PhaseObserved(PID, "optimizer", log.now - 0.4, 0))
     log.say(
         ev.ExceptionRaised(
-            "OutOfMemoryError",
+            "RuntimeError",
             "MPS backend out of memory (MPS allocated: 24.31 GiB, other allocations: "
             "512.00 KiB, max allowed: 25.10 GiB). Tried to allocate 896.00 MiB.",
             "Traceback (most recent call last): ...",
@@ -365,7 +367,10 @@ def out_of_memory() -> RunView:
             1,
         )
     )
-    log.say(ev.ProcessLeft("exit")).say(ev.RunEnded("failed", 1))
+    log.say(ev.ProcessLeft("exit"))
+    death = memory_death(fold_all(log.events), "failed", 1, Rise(readable=True))
+    assert death is not None
+    log.say(death).say(ev.RunEnded("failed", 1))
     return log.view(CONSOLE[:2], age=40)
 
 
