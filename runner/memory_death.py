@@ -30,8 +30,7 @@ ADDRESSES = "RLIMIT_AS"
 """What a CPU's allocation meets first where it is set; by that name in `lines`."""
 
 DO_BY_PHASE = {
-    "optimizer": "A fused optimizer needs no temporary copies (foreach does); then "
-    "fewer open layers, an 8-bit optimizer, or LoRA.",
+    "optimizer": "Fewer open layers, an 8-bit optimizer, or LoRA.",
     "load": "Load in the type that is trained in, or a smaller or quantized model.",
     "evaluate": "A smaller evaluation batch, and no logits kept: "
     "preprocess_logits_for_metrics, eval_accumulation_steps.",
@@ -39,6 +38,8 @@ DO_BY_PHASE = {
     "save": "Less to gather at once: sharded saves, or more RAM.",
     "data": "Fewer workers (num_proc), smaller batches of the map, or streaming.",
 }
+COPYING = ("foreach", "for-loop")
+FUSED = "A fused optimizer needs no temporary copies. Then:"
 DO = (
     "A smaller batch with more accumulation, shorter sequences, or gradient "
     "checkpointing."
@@ -300,10 +301,14 @@ def _forecast(process: Process | None, phase: str) -> Forecast | None:
 
 def _do(process: Process | None, phase: str) -> str:
     """What would help: as computed with the forecast, else by the phase."""
+    general = DO_BY_PHASE.get(phase, DO)
     forecast = _forecast(process, phase)
     said = advice(forecast) if forecast is not None else ""
-    general = DO_BY_PHASE.get(phase, DO)
-    return f"{said[0].upper()}{said[1:]}. {general}" if said else general
+    if said:
+        return f"{said}. {general}"
+    training = process.training if process is not None else None
+    copies = training is not None and training.implementation in COPYING
+    return f"{FUSED} {general}" if phase == "optimizer" and copies else general
 
 
 def _by(need: Need) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.fold import fold_all
-from trainwatch.runner.memory_death import DEATH, KILLED, memory_death
+from trainwatch.runner.memory_death import DEATH, DO_BY_PHASE, KILLED, memory_death
 from trainwatch.runner.oom_kills import MACHINE, Rise
 from trainwatch.runner.state import RunState
 from trainwatch.runner.verdict import judge
@@ -109,7 +109,20 @@ def test_the_numbers_of_the_message_are_evidence() -> None:
         "reserved by torch 18.1 GB",
         "free 6.66 GB of 25.3 GB",
     ]
-    assert "foreach" in found.do
+    assert found.do == DO_BY_PHASE["optimizer"]
+
+
+@pytest.mark.parametrize(
+    ("implementation", "told"), [("fused", False), ("foreach", True), (None, False)]
+)
+def test_a_fused_optimizer_is_not_told_to_be_fused(
+    implementation: str | None, told: bool
+) -> None:
+    kind = ev.OptimizerDescribed("AdamW", implementation)
+    message = ev.ExceptionRaised("OutOfMemoryError", CUDA, phase="optimizer", step=0)
+    found = memory_death(training(kind, message), "failed", 1, NONE)
+    assert found is not None
+    assert found.do.startswith("A fused optimizer needs no temporary copies") is told
 
 
 def test_memory_in_pieces_is_said() -> None:
@@ -237,7 +250,7 @@ def test_what_was_forecast_is_what_was_needed() -> None:
         "forecast: optimizer.step of step 1 will need 10.7 GB, 6.44 GB left of 25.8 GB "
         "(cgroup)" in found.evidence
     )
-    assert found.do.startswith("Fused=True would fit: it needs 5.37 GB. ")
+    assert found.do.startswith("fused=True would fit: it needs 5.37 GB. ")
 
 
 def test_a_forecast_of_another_step_or_survived_is_not_taken() -> None:
