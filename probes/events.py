@@ -596,6 +596,8 @@ class SignalsSampled:
     """What its other threads wait for -> how many."""
     cpu: Optional[float] = None
     cpu_main: Optional[float] = None
+    queued: Optional[float] = None
+    """Percent of the time that the main thread was ready and had no processor."""
     switches: Optional[float] = None
     """Times a second that the main thread gave up the processor by itself."""
     major_faults: Optional[float] = None

@@ -445,6 +445,7 @@ class Signals:
     threads: Mapping[str, int] = field(default_factory=dict)
     cpu: float | None = None
     cpu_main: float | None = None
+    queued: float | None = None
     switches: float | None = None
     major_faults: float | None = None
     read: float | None = None

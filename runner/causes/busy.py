@@ -42,9 +42,11 @@ def busy(sight: Sight) -> Cause | None:
     if sight.process is None or sight.prints(QUIET_S):
         return None
     cpu = sum(s.cpu or 0.0 for s in sight.all)
-    if cpu < BUSY_CPU or own.writing:
+    queued = max(s.queued or 0.0 for s in sight.all)
+    if cpu + queued < BUSY_CPU or own.writing:
         return None
-    what = f"busy, {cpu / 100:.1f} cores: {_with_what(sight, own)}"
+    short = f" ({queued:.0f} % of the time without a core)" if queued > 30 else ""
+    what = f"busy, {cpu / 100:.1f} cores{short}: {_with_what(sight, own)}"
     return Cause(
         "slow", "slow", "possible", (sight.stopped_for(), what), "t shows where it is"
     )

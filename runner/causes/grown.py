@@ -17,6 +17,8 @@ BEFORE = 8
 FACTOR, FAR_FACTOR = 2.0, 4.0
 LEAST_S = 0.2
 """Steps that grew by less than this are not told."""
+COMPUTES = 20.0
+"""Percent of a core below which other programs are not what it waits for."""
 SHARE = 0.5
 """A phase is named where it carries so much of the difference."""
 GROWN_KIND = {"fetch": "data"}
@@ -85,6 +87,6 @@ def _others(sight: Sight) -> str:
     if host.cpu_host is None or host.cpu is None or not host.cores:
         return ""
     taken = host.cpu_host * host.cores / 100 - host.cpu / 100
-    if host.cpu_host < 90 or taken < 0.4 * host.cores:
+    if host.cpu_host < 90 or host.cpu < COMPUTES or taken < 0.4 * host.cores:
         return ""
     return f"; other programs take {taken:.1f} of {host.cores} cores"

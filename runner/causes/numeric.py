@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from trainwatch.runner.causes.cause import Cause
 from trainwatch.runner.causes.sight import Sight
 from trainwatch.runner.state import Finding
@@ -22,12 +24,22 @@ def failing(sight: Sight) -> Cause | None:
     if not standing:
         return None
     first = min(standing, key=_order)
+    lead = sight.state.lead
+    nan = [
+        name
+        for name, value in (lead.metrics if lead else {}).items()
+        if not math.isfinite(value)
+    ]
+    kind, summary = first.kind or "numeric", first.summary
+    if nan and kind == "data":
+        # transformers logs a loss that is nan as 0.
+        kind, summary = "numeric", f"{nan[0]} is nan; {summary}"
     more = f" (and {len(standing) - 1} more)" if len(standing) > 1 else ""
     return Cause(
         "failing",
-        first.kind or "numeric",
+        kind,
         "likely",
-        (f"{first.summary}{more}", "; ".join(first.evidence) or "by the metrics"),
+        (f"{summary}{more}", "; ".join(first.evidence) or "by the metrics"),
         first.do,
         first.since,
     )

@@ -106,6 +106,8 @@ class Sight:
         known = self.state.processes.get(signals.of)
         if known is not None and known.armed and found.get("timed poll"):
             found["timed poll"] -= 1
+        # One that only waits for somebody to connect lets nobody go.
+        found.pop("accept", None)
         return {wait: count for wait, count in found.items() if count}
 
     def sleeps_for_ever(self, signals: Signals) -> bool:

@@ -40,6 +40,8 @@ class Look:
     status: str = ""
     cpu_s: float | None = None
     cpu_main_s: float | None = None
+    queued_s: float | None = None
+    """The main thread was ready and had no processor."""
     switches: int | None = None
     major_faults: int | None = None
     traffic: Traffic | None = None
@@ -71,6 +73,7 @@ def look(proc: Proc, pid: int, tick_s: float) -> Look | None:
     if stat is None:
         return None
     main = proc.stat(pid, pid)
+    queued = proc.queued_ns(pid)
     others: Counter[str] = Counter()
     for thread in proc.threads(pid):
         if thread == pid:
@@ -86,6 +89,7 @@ def look(proc: Proc, pid: int, tick_s: float) -> Look | None:
         status=stat.status,
         cpu_s=stat.ticks * tick_s,
         cpu_main_s=None if main is None else main.ticks * tick_s,
+        queued_s=None if queued is None else queued / 1e9,
         switches=proc.switches(pid),
         major_faults=stat.major_faults,
         traffic=proc.traffic(pid),

@@ -98,6 +98,11 @@ class Proc:
                 return int(line.split()[1])
         return None
 
+    def queued_ns(self, pid: int) -> int | None:
+        """Nanoseconds that the main thread was ready and had no processor."""
+        words = (self.text(pid, "schedstat") or "").split()
+        return int(words[1]) if len(words) > 1 else None
+
     def memory(self, pid: int, address: int, length: int) -> bytes | None:
         """`length` bytes of the process's memory."""
         try:

@@ -205,6 +205,7 @@ class Sampler:
             prompt=clean(self._line)[-PROMPT:] if keyboard else "",
             cpu=_rounded(now.cpu),
             cpu_main=_rounded(now.cpu_main),
+            queued=_rounded(now.queued),
             switches=_rounded(now.switches),
             major_faults=_rounded(now.major_faults),
             read=_rounded(now.read),

@@ -23,6 +23,8 @@ class Rates:
 
     cpu: float | None = None
     cpu_main: float | None = None
+    queued: float | None = None
+    """Of the main thread: percent of the time that it was ready and did not run."""
     switches: float | None = None
     major_faults: float | None = None
     read: float | None = None
@@ -65,7 +67,7 @@ def _still(trace: Trace) -> bool:
 
 def moves(now: Rates) -> bool:
     """Does it compute, or move bytes?"""
-    return (now.cpu or 0.0) >= IDLE_CPU or any(
+    return (now.cpu or 0.0) + (now.queued or 0.0) / 10 >= IDLE_CPU or any(
         (rate or 0.0) >= IDLE_BYTES for rate in (now.read, now.write)
     )
 
@@ -90,6 +92,7 @@ def rates(trace: Trace) -> Rates:
     return Rates(
         cpu=percent(lambda look: look.cpu_s),
         cpu_main=percent(lambda look: look.cpu_main_s),
+        queued=percent(lambda look: look.queued_s),
         switches=per_s(lambda look: look.switches),
         major_faults=per_s(lambda look: look.major_faults),
         read=per_s(lambda look: look.traffic.read if look.traffic else None),

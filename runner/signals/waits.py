@@ -32,12 +32,14 @@ WAITS = (
     "socket",
     "disk",
     "file",
+    "accept",
     "poll",
     "timed poll",
     "other",
     "",
 )
-"""`lock` has no time limit and is this process's own; "" is not known."""
+"""`lock` has no time limit and is this process's own; `accept` waits for somebody who
+wants to connect; "" is not known."""
 FUTEX_PRIVATE = 128
 LOCKING = (6, 7, 37, 38)
 """fcntl's F_SETLK, F_SETLKW, F_OFD_SETLK and F_OFD_SETLKW."""
@@ -49,7 +51,7 @@ MOST_POLLED = 32
 POLL_S = 10.0
 PATH, PAGE = 1024, 4096
 
-_READS = ("read", "readv", "pread", "recvfrom", "recvmsg", "accept", "connect")
+_READS = ("read", "readv", "pread", "recvfrom", "recvmsg", "connect")
 _WRITES = ("write", "writev", "pwrite", "sendto", "sendmsg")
 _DISK = ("fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "msync")
 _FILES = ("open", "openat", "stat", "getdents", "rename", "unlink")
@@ -118,6 +120,8 @@ def _of(proc: Proc, pid: int, known: Call) -> Wait:
         return Wait("child", name)
     if name in ("semop", "semtimedop"):
         return Wait("shared lock" if name == "semop" else "timed lock", name)
+    if name == "accept":
+        return Wait("accept", name)
     if name == "flock" or (name == "fcntl" and known.argument(1) in LOCKING):
         return _on(proc, pid, known, "file lock")
     if name in ("select", "pselect") and not known.argument(0):
