@@ -17,15 +17,18 @@ from textual.screen import Screen
 from trainwatch.runner.outcome import Outcome
 from trainwatch.runner.verdict import judge
 from trainwatch.runner.view import NOTHING, RunView
+from trainwatch.tui.bindings import COMMANDS
 from trainwatch.tui.feed import Follower, OpenFeed
 from trainwatch.tui.glyphs import AsciiOnly, wants_ascii
 from trainwatch.tui.hands import Lane
 from trainwatch.tui.messages import CommandReturned, FeedLost, RunUpdated
 from trainwatch.tui.panels.command import Asked
+from trainwatch.tui.ring import Ring, osc9
 from trainwatch.tui.screens.bound import Bound
 from trainwatch.tui.theme import THEMES
 
 if TYPE_CHECKING:
+    from trainwatch.runner.state import Notice
     from trainwatch.runner.triage.marks import Mark
     from trainwatch.tui.catalog import Catalog
     from trainwatch.tui.hands import Hands
@@ -53,6 +56,7 @@ class TrainwatchApp(App[Left]):
         folder: the run to show; None starts with the list of runs.
         clock: wall clock seconds.
         cwd: the folder that new runs are offered; None is the current one.
+        read_only: nothing can be done to a run from here.
     """
 
     TITLE = "trainwatch"
@@ -82,6 +86,7 @@ class TrainwatchApp(App[Left]):
         folder: Path | None = None,
         clock: Callable[[], float] = time.time,
         cwd: str | None = None,
+        read_only: bool = False,
     ) -> None:
         self._ascii = AsciiOnly(enabled=wants_ascii(os.environ))
         super().__init__()
@@ -93,11 +98,13 @@ class TrainwatchApp(App[Left]):
         self.folder = folder
         self.clock = clock
         self.cwd = cwd if cwd is not None else os.getcwd()
+        self.read_only = read_only
         self.view: RunView = NOTHING
         """The newest look at the open run."""
         self.asked: Asked | None = None
         self._open_feed = open_feed
         self._follower: Follower | None = None
+        self._ring = Ring()
         self._looked = clock()
         self._lane = Lane("hands", self.post_message)
         self._typing = Lane("typing", self.post_message)
@@ -174,6 +181,7 @@ class TrainwatchApp(App[Left]):
         self._unfollow()
         self.folder = folder
         self.view, self.asked = NOTHING, None
+        self._ring = Ring()
         self._follower = Follower(folder, self._open_feed, self.post_message)
         self._follower.start()
 
@@ -187,6 +195,14 @@ class TrainwatchApp(App[Left]):
             return
         self._looked = self.clock()
         self._show(message.view)
+        for notice in self._ring.fresh(message.view):
+            self.call_person(notice)
+
+    def call_person(self, notice: Notice) -> None:
+        """Ring this terminal's bell, and tell it why."""
+        self.bell()
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(osc9(notice))
 
     def on_feed_lost(self, message: FeedLost) -> None:
         self.note("attach", "failed", message.error)
@@ -302,7 +318,8 @@ class TrainwatchApp(App[Left]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         for binding in getattr(screen, "KEYS", ()):
-            if binding.action != "app.command_palette":
+            idle = self.read_only and binding in COMMANDS
+            if binding.action != "app.command_palette" and not idle:
                 yield SystemCommand(
                     binding.description.capitalize(),
                     binding.tooltip,

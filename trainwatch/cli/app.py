@@ -38,7 +38,7 @@ def attach(options: argparse.Namespace) -> int:
         from trainwatch.cli.plain import follow_plain
 
         return follow_plain(folder, forward=False)
-    return _open(folder)
+    return _open(folder, read_only=options.read_only)
 
 
 def show_run(folder: Path) -> int:
@@ -50,13 +50,17 @@ def show_run(folder: Path) -> int:
     return 1 if facts.exit_code is None else facts.exit_code
 
 
-def _open(folder: Path | None, *, ends_with_us: bool = False) -> int:
+def _open(
+    folder: Path | None, *, ends_with_us: bool = False, read_only: bool = False
+) -> int:
     from trainwatch.runner.catalog import Catalog
     from trainwatch.runner.hands import Hands
     from trainwatch.runner.view import Watch
     from trainwatch.tui.app import TrainwatchApp
 
-    app = TrainwatchApp(Catalog(), Hands(), Watch, folder, clock=time.time)
+    app = TrainwatchApp(
+        Catalog(), Hands(), Watch, folder, clock=time.time, read_only=read_only
+    )
     if folder is not None and ends_with_us:
         _end_on_sigterm(folder, app)
     app.run(mouse=False)

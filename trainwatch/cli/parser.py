@@ -94,6 +94,9 @@ def build() -> argparse.ArgumentParser:
     attach = add.add_parser("attach", help="watch a run that was started before")
     _takes_run(attach)
     attach.add_argument("--plain", action="store_true", help="print lines, no screen")
+    attach.add_argument(
+        "--read-only", action="store_true", help="look, without the hands"
+    )
     attach.set_defaults(command=_lazy("app", "attach"))
 
     runs = add.add_parser("runs", help="list the runs")

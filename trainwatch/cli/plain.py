@@ -63,6 +63,7 @@ def _follow(folder: Path, page: Page, keyboard: Keyboard | None) -> int:
     steps = StepLines()
     prompt = Prompts()
     checked = time.monotonic()
+    began = time.time()
     while True:
         moved = tail.read()
         for line in tail.lines:
@@ -72,6 +73,8 @@ def _follow(folder: Path, page: Page, keyboard: Keyboard | None) -> int:
         events = follower.read()
         for event in events:
             state = fold(state, event)
+            if isinstance(event.body, ev.NoticeGiven) and event.time >= began:
+                page.bell()
             for line in steps.add(event, describe(event, state)):
                 page.line(line)
         question = prompt.look(tail.growing(), tail.rewriting, time.monotonic())
@@ -128,6 +131,11 @@ class Page:
         if asked and text == asked + typed:
             return
         self._write(f"| {text}")
+
+    def bell(self) -> None:
+        """For a person at a terminal."""
+        if self._write is _print and is_terminal(1):
+            print("\a", end="", flush=True)
 
     def prompt(self, text: str, *, stay: bool) -> None:
         """A line that has no end yet; `stay` leaves the cursor behind it."""

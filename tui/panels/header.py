@@ -15,7 +15,7 @@ from trainwatch.tui.faces import Face
 from trainwatch.tui.format import elapsed, safe, spread
 from trainwatch.tui.panels.pace import left_s, stepped_long_ago
 from trainwatch.tui.panels.panel import Panel
-from trainwatch.tui.theme import CALM, FAINT, MUTED, UNKNOWN_MARK, VERDICT_MARKS
+from trainwatch.tui.theme import CALM, FAINT, MUTED, UNKNOWN_MARK, VERDICT_MARKS, WARN
 from trainwatch.tui.widgets.bar import bar
 
 GAP = "   "
@@ -35,6 +35,10 @@ class Header(Panel):
     AGES = True
     NARROW: ClassVar[int] = 100
 
+    def __init__(self, read_only: bool = False) -> None:
+        super().__init__()
+        self._read_only = read_only
+
     def face(self, view: RunView) -> Face:
         return Face("ended" if view.state.over else "live")
 
@@ -49,8 +53,14 @@ class Header(Panel):
         )
 
     def lines(self, view: RunView, width: int, height: int) -> list[Content]:
-        first = spread(identity(view.state), whereabouts(view, width), width)
+        first = spread(identity(view.state), self._right(view, width), width)
         return [first, progress(view.state.lead, width)]
+
+    def _right(self, view: RunView, width: int) -> Content:
+        right = whereabouts(view, width)
+        if not self._read_only:
+            return right
+        return Content.assemble(("read-only", WARN), GAP, right)
 
 
 def identity(state: RunState) -> Content:

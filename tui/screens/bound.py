@@ -23,6 +23,8 @@ from trainwatch.tui.widgets.prompt import Prompt
 if TYPE_CHECKING:
     from trainwatch.tui.app import TrainwatchApp
 
+READ_ONLY = "attached with --read-only: this screen only looks"
+
 
 class Bound(Screen[None]):
     """Follows the open run. The app sets `view` while the screen is in sight."""
@@ -33,7 +35,7 @@ class Bound(Screen[None]):
     view: reactive[RunView] = reactive(NOTHING, repaint=False, init=False)
     """The run to show."""
     over: reactive[bool] = reactive(False, repaint=False)
-    """The run has ended, so there is nothing to command."""
+    """There is nothing to command: the run has ended, or we may only look."""
     asked: reactive[Asked | None] = reactive(None, repaint=False, init=False)
     """The last command of this app."""
 
@@ -42,7 +44,7 @@ class Bound(Screen[None]):
         return cast("TrainwatchApp", self.app)
 
     def compose(self) -> ComposeResult:
-        yield Header().data_bind(Bound.view)
+        yield Header(self.watcher.read_only).data_bind(Bound.view)
         yield from self.body()
         yield CommandLine().data_bind(Bound.view, Bound.asked)
         yield Prompt()
@@ -50,7 +52,7 @@ class Bound(Screen[None]):
         yield CostLine().data_bind(Bound.view)
 
     def compute_over(self) -> bool:
-        return self.view.state.over
+        return self.view.state.over or self.watcher.read_only
 
     def body(self) -> Iterable[Widget]:
         """What stands between the header and the keys."""
@@ -83,10 +85,12 @@ class Bound(Screen[None]):
         self.app.push_screen(ConfirmScreen(self.view), self._abort)
 
     def _over(self, command: str) -> bool:
-        """True, and said so, when the run has ended and takes no commands."""
-        if self.view.state.over:
+        """True, and said so, when the run takes no commands from here."""
+        if self.watcher.read_only:
+            self.watcher.note(command, "refused", READ_ONLY)
+        elif self.view.state.over:
             self.watcher.note(command, "refused", "the run is over")
-        return self.view.state.over
+        return self.over
 
     def _abort(self, how: str | None) -> None:
         if how is not None:
