@@ -30,7 +30,7 @@ from trainwatch.runner.saves import under_way
 from trainwatch.runner.snapshot import describe, document, spare_folder
 from trainwatch.runner.state import Process
 from trainwatch.runner.survivors import Tree
-from trainwatch.runner.text import duration
+from trainwatch.runner.text import duration, whole
 from trainwatch.runner.verification import Verification
 
 REMIND_S = 10.0
@@ -58,7 +58,7 @@ class Abort(Command):
         grace = arguments.get("grace")
         self.grace = float(grace) if isinstance(grace, (int, float)) else None
         self.acted = False
-        self.asked_at = self.told_at = mono
+        self.asked_at = self.told_at = self.mono = mono
         self.told = ""
         self.request: Request | None = None
         self.stopped_at: int | None = None
@@ -71,7 +71,7 @@ class Abort(Command):
         """When the rest of the tree is asked, after the command."""
         self.tree = Tree(self.access.child, self.access.state.run.keeper)
         self.tree.look(mono)
-        self.follows = self.rung == "step" and bool(self._other())
+        self.follows = self.rung == "step" and bool(self._others())
         if self.follows:
             self._tell(mono)
         else:
@@ -140,7 +140,7 @@ class Abort(Command):
         request = self.request
         if request is None or not request.settled:
             return
-        mono = time.monotonic()
+        mono = self.mono
         if self.stopped_at is not None:
             return
         stopped = [a for a in request.answers.values() if a.outcome != "refused"]
@@ -158,6 +158,7 @@ class Abort(Command):
         self._tell(mono, always=True)
 
     def tick(self, mono: float) -> None:
+        self.mono = mono
         self.tree.look(mono)
         if self.request is not None:
             self.request.tick()
@@ -179,9 +180,11 @@ class Abort(Command):
             self._tell(mono)
 
     def child_ended(self, code: int | None) -> None:
-        other = self._other()
-        if self.follows or (not self.acted and other):
-            self.finish("done", f"ended by another abort ({other or 'before this'})")
+        if self.follows:
+            self.finish("done", "ended by the abort before it")
+            return
+        if not self.acted and self._overtaken():
+            self.finish("done", "ended by a later abort")
             return
         if not self.acted:
             self.finish("done", "the run ended by itself")
@@ -246,7 +249,7 @@ class Abort(Command):
         text = f"{ladder.place(self.rung)}: {self._doing(mono)}"
         if self.grace is not None and self.rung != "kill":
             left = max(0.0, self.grace - (mono - self.asked_at))
-            text += f"; {duration(round(left))} of grace left"
+            text += f"; {whole(left)} of grace left"
         self.told_at = mono
         if text == self.told and not always:
             return
@@ -256,7 +259,7 @@ class Abort(Command):
         self._answer(None, text)
 
     def _doing(self, mono: float) -> str:
-        waited = duration(round(mono - self.asked_at))
+        waited = whole(mono - self.asked_at)
         saving = self._saving()
         if saving and self.rung != "kill":
             then = {"": "", "interrupt": ", then it is interrupted"}.get(
@@ -274,9 +277,9 @@ class Abort(Command):
                 f"asked {whom} to end ({SENT[self.rung]})"
                 f"{_after(mono - self.asked_at)}{self._next()}"
             )
-        other = self._other()
-        if other:
-            return f"an abort is under way already ({other})"
+        if self.follows:
+            others = self._others() or ["step"]
+            return f"an abort is under way already ({ladder.place(others[-1])})"
         if self.stopped_at is not None:
             saved = f"saved {self.check.path.name}" if self.check else self.unsaved
             torn = self.request is not None and self.request.torn
@@ -313,27 +316,27 @@ class Abort(Command):
         if self.grace is not None:
             place = ladder.RUNGS.index(self.rung) + 1
             rung = ladder.RUNGS[place]
-            return f"; {ladder.WORDS[rung]} {_at(self, rung)}"
+            wait = ladder.until(self.grace, rung) - (self.mono - self.asked_at)
+            return f"; {ladder.WORDS[rung]} in {whole(wait)}"
         rung = ladder.RUNGS[ladder.RUNGS.index(self.rung) + 1]
         return f"; `abort --{rung}` does not wait"
 
-    def _other(self) -> str:
-        """Another abort that is under way: its rung."""
-        for command in self.access.state.commands:
-            under = command.command == "abort" and command.outcome is None
-            if under and command.id != self.id and command.rung:
-                return ladder.place(command.rung)
-        return ""
+    def _others(self) -> list[str]:
+        """The rungs of other aborts that are under way."""
+        return [
+            command.rung
+            for command in self.access.state.commands
+            if command.command == "abort" and command.outcome is None
+            if command.id != self.id and command.rung in ladder.RUNGS
+        ]
+
+    def _overtaken(self) -> bool:
+        place = ladder.RUNGS.index
+        return any(place(rung) > place(self.rung) for rung in self._others())
 
 
 def _after(waited: float) -> str:
-    return f", {duration(round(waited))} ago" if waited >= 1 else ""
-
-
-def _at(abort: Abort, rung: str) -> str:
-    assert abort.grace is not None
-    left = ladder.until(abort.grace, rung) - (time.monotonic() - abort.asked_at)
-    return f"in {duration(round(max(0.0, left)))}"
+    return f", {whole(waited)} ago" if waited >= 1 else ""
 
 
 def how_far(process: Process) -> str:

@@ -76,8 +76,9 @@ def skip(resumed: Resumed, process: Process, now: float) -> str:
         return "batches are not skipped (ignore_data_skip): it sees some again"
     if process.phase.name == "skip" and process.left is None:
         total = process.phase.total
-        what = f"skipping {total:,} batches" if total else "skipping batches"
-        return ", ".join((what, *progress.words(process.phase, now)))
+        all_of = f"{total:,} batches" if total else "batches"
+        words = progress.words(process.phase, now) or [all_of]
+        return f"skipping {', '.join(words)}"
     if resumed.skipped_s is None:
         return ""
     what = "batches" if resumed.skipped is None else f"{resumed.skipped:,} batches"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from trainwatch.runner.state import Checkpoint, RunState
-from trainwatch.runner.text import duration
+from trainwatch.runner.text import duration, whole
 
 AGAIN_S = 60.0
 """So soon after a checkpoint of ours another one wears the disk for little."""
@@ -35,7 +35,7 @@ def recent(state: RunState, now: float) -> str:
     newest = max(made, key=lambda c: c.seen, default=None)
     if newest is None or now - newest.seen > AGAIN_S:
         return ""
-    return f"{name_of(newest)} was saved {duration(round(now - newest.seen))} ago"
+    return f"{name_of(newest)} was saved {whole(now - newest.seen)} ago"
 
 
 def name_of(checkpoint: Checkpoint) -> str:

@@ -22,7 +22,7 @@ from trainwatch.runner.requests import Request
 from trainwatch.runner.saves import under_way
 from trainwatch.runner.stack import Stacks
 from trainwatch.runner.state import Checkpoint
-from trainwatch.runner.text import duration, size
+from trainwatch.runner.text import duration, size, whole
 from trainwatch.runner.verification import Verification
 
 TAIL_LINES = 200
@@ -110,7 +110,7 @@ class Snapshot(Command):
             self.progress(self._waiting(mono))
 
     def _waiting(self, mono: float) -> str:
-        waited = duration(round(mono - self.began))
+        waited = whole(mono - self.began)
         for process in under_way(self.access.state, self.access.flights):
             words = progress.words(process.phase, time.time())
             moved = words if process.phase.name == "save" else []

@@ -42,6 +42,12 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def whole(seconds: float) -> str:
+    """The same in whole seconds: 2.34 -> "2 s"."""
+    rounded = max(0, round(seconds))
+    return f"{rounded} s" if rounded < 60 else duration(rounded)
+
+
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI
     r"|\][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from trainwatch.runner.text import duration, plain
+from trainwatch.runner.text import whole as whole
 from trainwatch.tui.theme import MUTED
 
 ABSENT = "–"
@@ -38,11 +39,6 @@ def elapsed(seconds: float) -> str:
     if hours:
         return f"{hours}:{minutes:02d}:{seconds_:02d}"
     return f"{minutes:02d}:{seconds_:02d}"
-
-
-def whole(seconds: float) -> str:
-    """A duration without fractions: 4.2 -> "4 s", 95 -> "1 min 35 s"."""
-    return f"{round(seconds)} s" if seconds < 59.5 else duration(round(seconds))
 
 
 def ago(seconds: float | None) -> str:
