@@ -9,14 +9,13 @@ that rose is the kernel's work, one without is somebody's.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from trainwatch.probes import events as ev
-from trainwatch.runner.forecast import advice, sentence
+from trainwatch.runner.need import advise, need_of, numbers, where
 from trainwatch.runner.oom_kills import MACHINE, Rise
-from trainwatch.runner.phases import in_step
 from trainwatch.runner.refusal import Refusal, refusal
-from trainwatch.runner.state import Forecast, Memory, Process, RunState
+from trainwatch.runner.state import Memory, Process, RunState
 from trainwatch.runner.text import duration, size
 
 DEATH = "memory.death"
@@ -26,39 +25,10 @@ RULES = (DEATH, KILLED)
 KILL_CODE = 137
 """What a shell makes of signal 9."""
 
-ADDRESSES = "RLIMIT_AS"
-"""What a CPU's allocation meets first where it is set; by that name in `lines`."""
-
-DO_BY_PHASE = {
-    "optimizer": "Fewer open layers, an 8-bit optimizer, or LoRA.",
-    "load": "Load in the type that is trained in, or a smaller or quantized model.",
-    "evaluate": "A smaller evaluation batch, and no logits kept: "
-    "preprocess_logits_for_metrics, eval_accumulation_steps.",
-    "generate": "Fewer new tokens or rows at once.",
-    "save": "Less to gather at once: sharded saves, or more RAM.",
-    "data": "Fewer workers (num_proc), smaller batches of the map, or streaming.",
-}
-COPYING = ("foreach", "for-loop")
-FUSED = "A fused optimizer needs no temporary copies. Then:"
-DO = (
-    "A smaller batch with more accumulation, shorter sequences, or gradient "
-    "checkpointing."
-)
 JETSAM = (
     "Look at the system's own words: log show --last 15m --predicate 'eventMessage "
     'CONTAINS "memorystatus: killing"\''
 )
-
-
-@dataclass(frozen=True)
-class Need:
-    """What was needed of what there was, in bytes; `at_least`: more would follow."""
-
-    needed: int | None = None
-    limit: int | None = None
-    limit_by: str = ""
-    at_least: bool = False
-    by: str = ""
 
 
 def memory_death(
@@ -86,11 +56,10 @@ def memory_death(
     if status == "lost":
         return None
     killed = code == KILL_CODE
-    if rise.any and (killed or _lost(state)):
+    near = rise.own + rise.above > 0
+    if (rise.any and killed) or (near and _lost(state)):
         return _killed_finding(state, rise)
-    if not killed:
-        return None
-    return _signal_finding(state, rise, system)
+    return _signal_finding(state, rise, system) if killed else None
 
 
 # --- an allocation was refused ------------------------------------------------
@@ -118,15 +87,15 @@ def _refused_finding(
     state: RunState, process: Process | None, found: Refusal
 ) -> ev.FindingRaised:
     phase = (process.error_phase or process.phase.name) if process else ""
-    need = _need(found, process, phase)
+    need = need_of(found, process, phase)
     name = f"{found.backend} out of memory" if found.backend else "out of memory"
     return ev.FindingRaised(
         rule=DEATH,
         severity="serious",
         kind="resource",
-        summary=f"{name}{_where(process, phase)}{_numbers(need)}",
-        evidence=[*_said(found), *_by(need)],
-        do=_do(process, phase),
+        summary=f"{name}{where(process, phase)}{numbers(need)}",
+        evidence=[*_said(found), *([need.by] if need.by else [])],
+        do=advise(process, phase),
     )
 
 
@@ -162,10 +131,18 @@ def _said(found: Refusal) -> list[str]:
 
 
 def _fell(state: RunState) -> Process | None:
-    """A process that is gone without a word, the lowest rank first."""
-    for process in (*state.ranks, *state.processes.values()):
-        if process.left_reason in ("hang-up", "the run ended"):
-            return process
+    """
+    The process that was gone first without a word: when one rank is killed, its
+    launcher ends the others.
+    """
+    for reason in ("hang-up", "the run ended"):
+        gone = [
+            process
+            for process in (*state.ranks, *state.processes.values())
+            if process.left_reason == reason
+        ]
+        if gone:
+            return min(gone, key=lambda process: process.left or 0.0)
     return None
 
 
@@ -180,44 +157,44 @@ def _lost(state: RunState) -> bool:
 def _killed_finding(state: RunState, rise: Rise) -> ev.FindingRaised:
     process = _fell(state) or state.lead
     phase = process.phase.name if process else ""
-    need = _need(None, process, phase)
+    need = need_of(None, process, phase)
     if need.needed is None:
-        need = Need(None, state.host.ram_limit or state.host.ram_total)
+        need = replace(need, limit=state.host.ram_limit or state.host.ram_total)
     own = rise.own > 0
     verb = "killed" if own else "killed, most likely by the kernel,"
     evidence = [
         f"oom_kill of {_place(rise)} rose by {rise.own or rise.above or rise.machine} "
         "during the run" + ("" if own else ", which other processes share"),
         *_seen(state, process),
-        *_by(need),
+        *([need.by] if need.by else []),
     ]
-    numbers = _numbers(need)
+    told = numbers(need)
     if need.needed is None:
-        numbers = f": out of memory{numbers.replace(':', ',', 1)}"
+        told = f": out of memory{told.replace(':', ',', 1)}"
     return ev.FindingRaised(
         rule=DEATH,
         severity="serious",
         kind="resource",
-        summary=f"{verb}{_where(process, phase)}{numbers}",
+        summary=f"{verb}{where(process, phase)}{told}",
         evidence=evidence,
-        do=_do(process, phase),
+        do=advise(process, phase),
     )
 
 
 def _signal_finding(state: RunState, rise: Rise, system: str) -> ev.FindingRaised:
     process = _fell(state) or state.lead
     phase = process.phase.name if process else ""
-    where = _where(process, phase)
+    place, need = where(process, phase), need_of(None, process, phase)
     if system == "darwin":
         return ev.FindingRaised(
             rule=DEATH,
             severity="serious",
             kind="resource",
-            summary=f"killed{where}: possibly by macOS for memory (jetsam)",
+            summary=f"killed{place}: possibly by macOS for memory (jetsam)",
             evidence=[
                 "signal 9, and macOS counts no such kills",
                 *_seen(state, process),
-                *_by(_need(None, process, phase)),
+                *([need.by] if need.by else []),
             ],
             do=JETSAM,
         )
@@ -230,7 +207,7 @@ def _signal_finding(state: RunState, rise: Rise, system: str) -> ev.FindingRaise
         rule=KILLED,
         severity="attention",
         kind="shell" if rise.readable else "resource",
-        summary=f"killed{where} by signal 9: "
+        summary=f"killed{place} by signal 9: "
         + (
             "by somebody, not by the kernel for memory"
             if rise.readable
@@ -262,83 +239,3 @@ def _seen(state: RunState, process: Process | None) -> list[str]:
         limit = f" of {size(of)}" if of is not None else ""
         lines.append(f"{size(host.tree_rss)}{limit} in RAM by all its processes")
     return lines
-
-
-# --- words --------------------------------------------------------------------
-
-
-def _need(found: Refusal | None, process: Process | None, phase: str) -> Need:
-    """
-    What was needed: as it had been forecast for this phase of this step, else at least
-    what the message adds up to.
-    """
-    said = Need()
-    if found is not None:
-        said = Need(found.needed, found.ceiling, at_least=True)
-        addresses = process.memory.lines.get(ADDRESSES) if process else None
-        if found.backend == "CPU" and addresses is not None:
-            said = replace(said, limit=addresses, limit_by=ADDRESSES)
-    forecast = _forecast(process, phase)
-    if forecast is None or forecast.needs is None or forecast.held is None:
-        return said
-    needed, by = forecast.held + forecast.needs, f"forecast: {sentence(forecast)}"
-    if said.limit is not None and (said.needed or 0) > needed:
-        return replace(said, by=by)
-    limit = forecast.limit if forecast.limit is not None else said.limit
-    return Need(needed, limit, forecast.limit_by, by=by)
-
-
-def _forecast(process: Process | None, phase: str) -> Forecast | None:
-    """What was forecast of the phase that a process died in, and not survived."""
-    if process is None:
-        return None
-    step = (process.step or 0) + 1
-    for forecast in reversed(process.forecasts):
-        if (forecast.phase, forecast.step) == (phase, step) and forecast.met is None:
-            return forecast
-    return None
-
-
-def _do(process: Process | None, phase: str) -> str:
-    """What would help: as computed with the forecast, else by the phase."""
-    general = DO_BY_PHASE.get(phase, DO)
-    forecast = _forecast(process, phase)
-    said = advice(forecast) if forecast is not None else ""
-    if said:
-        return f"{said}. {general}"
-    training = process.training if process is not None else None
-    copies = training is not None and training.implementation in COPYING
-    return f"{FUSED} {general}" if phase == "optimizer" and copies else general
-
-
-def _by(need: Need) -> list[str]:
-    return [need.by] if need.by else []
-
-
-def _where(process: Process | None, phase: str) -> str:
-    """ " in optimizer, step 1", " in evaluate after step 20"; "" where not seen."""
-    if not phase or process is None:
-        return ""
-    step = process.step
-    if in_step(phase, step) or phase == "step":
-        return f" in {phase}, step {(step or 0) + 1:,}"
-    return f" in {phase}" + (f" after step {step:,}" if step else "")
-
-
-def _numbers(need: Need) -> str:
-    """ ": needed at least 25.4, limit 23.6 GB" with what is known of it."""
-    least = "at least " if need.at_least else ""
-    by = f" ({need.limit_by})" if need.limit_by else ""
-    if need.needed is not None and need.limit is not None:
-        limit, unit = size(need.limit).rsplit(" ", 1)
-        needed, other = size(need.needed).rsplit(" ", 1)
-        shown = needed if unit == other else f"{needed} {other}"
-        if shown == limit and need.needed > need.limit:
-            over = size(need.needed - need.limit)
-            return f": needed {least}{over} more than the limit of {limit} {unit}{by}"
-        return f": needed {least}{shown}, limit {limit} {unit}{by}"
-    if need.needed is not None:
-        return f": needed {least}{size(need.needed)}"
-    if need.limit is not None:
-        return f": the limit is {size(need.limit)}{by}"
-    return ""

@@ -8,7 +8,8 @@ import pytest
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.fold import fold_all
-from trainwatch.runner.memory_death import DEATH, DO_BY_PHASE, KILLED, memory_death
+from trainwatch.runner.memory_death import DEATH, KILLED, memory_death
+from trainwatch.runner.need import DO_BY_PHASE
 from trainwatch.runner.oom_kills import MACHINE, Rise
 from trainwatch.runner.state import RunState
 from trainwatch.runner.verdict import judge
@@ -199,10 +200,33 @@ def test_a_rank_or_a_worker_was_killed() -> None:
     assert found is not None
     assert found.rule == DEATH
     assert memory_death(died(message, "fetch"), "failed", 1, NONE) is None
-    # Somebody else's kill, while our run failed by itself and said goodbye.
+    # Somebody else's kill on this machine, while our run failed by itself.
     elsewhere = Rise(machine=1, where=MACHINE, readable=True)
-    state = training(ev.ProcessLeft("exit"))
-    assert memory_death(state, "failed", 1, elsewhere) is None
+    for reason in ("exit", "the run ended"):
+        state = training(ev.ProcessLeft(reason))
+        assert memory_death(state, "failed", 1, elsewhere) is None
+
+
+def test_the_first_rank_that_fell_is_the_one() -> None:
+    bodies = [
+        (100, 0, ev.PhaseObserved(100, "backward", 1000.0, 3)),
+        (101, 1, ev.PhaseObserved(101, "optimizer", 1000.0, 3)),
+        (101, 1, ev.ProcessLeft("hang-up")),
+        (100, 0, ev.ProcessLeft("hang-up")),
+    ]
+    state = fold_all(
+        ev.of(body, time=1000.0 + index, pid=pid, rank=rank)
+        for index, (pid, rank, body) in enumerate(
+            [
+                (100, 0, ev.ProcessJoined(role="rank")),
+                (101, 1, ev.ProcessJoined(role="rank")),
+                *bodies,
+            ]
+        )
+    )
+    found = memory_death(state, "failed", 1, OWN)
+    assert found is not None
+    assert "in optimizer, step 4" in found.summary
 
 
 @pytest.mark.parametrize(
@@ -260,6 +284,14 @@ def test_a_forecast_of_another_step_or_survived_is_not_taken() -> None:
         found = memory_death(training(*bodies), "killed", 137, OWN)
         assert found is not None
         assert "needed" not in found.summary
+
+
+def test_a_forecast_that_fits_explains_no_kill() -> None:
+    fine = replace(FORECAST, needs=GIB, held=GIB, fits=True)
+    found = memory_death(training(fine), "killed", 137, OWN)
+    assert found is not None
+    assert "needed" not in found.summary
+    assert found.evidence[-1].startswith("forecast: ")
 
 
 def test_a_message_that_says_more_than_the_forecast_stands() -> None:
