@@ -8,6 +8,7 @@ import pytest
 from textual.content import Content
 
 from support import scenes
+from trainwatch.runner.limits import limits_of
 from trainwatch.runner.memory import rest_of_peak
 from trainwatch.runner.review import SHOWN, counts
 from trainwatch.runner.state import Command, Host, Ledger, Memory, RunState
@@ -25,7 +26,6 @@ from trainwatch.tui.format import (
 )
 from trainwatch.tui.glyphs import ascii_text, wants_ascii
 from trainwatch.tui.panels.command import Asked, newest
-from trainwatch.tui.panels.memory import limits_of
 from trainwatch.tui.panels.ranks import odd_first
 from trainwatch.tui.panels.warnings import counts_line
 from trainwatch.tui.theme import SEVERITY_MARKS, VERDICT_MARKS

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from trainwatch.runner import forecast
+from trainwatch.runner.headroom import ahead
+from trainwatch.runner.limits import limits_of, remarks
 from trainwatch.runner.memory import rest_name, rest_of_peak
-from trainwatch.runner.state import Ledger, Process
+from trainwatch.runner.slope import trend
+from trainwatch.runner.state import Forecast, Ledger, Process
 from trainwatch.runner.text import size
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face, face_of
 from trainwatch.tui.format import fit, pair, safe, wrapped
 from trainwatch.tui.panels.memory import (
+    BUDGET,
+    PHYSICAL,
+    TORCH,
     MemoryPanel,
     fullness,
     held,
     ledger_heading,
-    limits_of,
+    marks,
+    reserved_name,
+    scale_of,
 )
 from trainwatch.tui.panels.panel import Panel
-from trainwatch.tui.theme import CALM, MUTED, STRONG
+from trainwatch.tui.theme import BAD, CALM, MUTED, STRONG, WARN
 from trainwatch.tui.widgets.bar import bar
 
 LABEL = 24
 VALUE = 14
 SHARE = 9
+RESERVED = {
+    "mapped": "address space",
+    "driver": "reserved by the driver",
+    "reserved": "reserved by torch",
+}
 
 
 class LedgerPanel(Panel):
@@ -48,7 +62,10 @@ class LedgerPanel(Panel):
         return face_of(view, self.has_data(view))
 
     def facts(self, view: RunView) -> object:
-        return tuple((p.memory, p.ledger, p.rank) for p in shown(view)), view.state.host
+        told = tuple(
+            (p.memory, p.ledger, p.rank, p.forecasts, p.levels) for p in shown(view)
+        )
+        return told, view.state.host
 
     def lines(self, view: RunView, width: int, height: int) -> list[Content]:
         lines: list[Content] = []
@@ -67,12 +84,11 @@ def shown(view: RunView) -> tuple[Process, ...]:
 
 def process_lines(process: Process, view: RunView, width: int) -> list[Content]:
     """What one process holds and what holds it."""
-    memory, ledger = process.memory, process.ledger
-    limits = limits_of(memory, view.state.host)
+    memory, ledger, host = process.memory, process.ledger, view.state.host
+    limits = limits_of(memory, host)
     budget = limits.budget
     label, now = held(memory)
-    known = [v for v in (now, memory.reserved, memory.peak) if v is not None]
-    scale = max([*known, budget[0] if budget else 0], default=0) or 1
+    scale = scale_of(limits, [now, memory.reserved, memory.peak])
     who = (
         f"rank {process.rank}" if process.rank is not None else f"process {process.pid}"
     )
@@ -83,32 +99,47 @@ def process_lines(process: Process, view: RunView, width: int) -> list[Content]:
         if value is not None and budget is not None:
             share = f"{100 * value / budget[0]:.1f} %"
         room = width - LABEL - VALUE - SHARE - 2
-        mark = budget[0] if budget else None
         return Content.assemble(
             fit(Content.styled(name, MUTED), LABEL),
             f"{size(value):>{VALUE}}  ",
-            bar(value, 1.02 * scale, room, style, mark=mark),
+            bar(value, 1.02 * scale, room, style, marks=marks(limits)),
             (f"{share:>{SHARE}}", MUTED),
         )
 
-    def limit(name: str, value: int | None) -> Content:
-        counts = budget is not None and value == budget[0]
+    def limit(mark: str, name: str, value: int | None, note: str = "") -> Content:
         return Content.assemble(
-            fit(Content.styled(name, MUTED), LABEL),
+            fit(Content.styled(f"{mark} {name}", MUTED), LABEL),
             f"{size(value):>{VALUE}}",
-            ("  the budget: the smallest limit" if counts else "", MUTED),
+            (f"  {safe(note)}" if note else "", MUTED),
         )
+
+    drawn = {budget[0] if budget else None, limits.torch, limits.physical}
+    others = [
+        limit(" ", safe(name), value)
+        for name, value in sorted(memory.lines.items(), key=lambda line: line[1])
+        if value not in drawn
+    ]
 
     return [
         Content.assemble((who, STRONG), (f" · {safe(memory.device)}", MUTED)),
         entry(label, now, fullness(now, budget)),
         entry(
-            "reserved by the driver", memory.reserved, fullness(memory.reserved, budget)
+            RESERVED[reserved_name(memory)],
+            memory.reserved,
+            fullness(memory.reserved, budget),
         ),
         entry(peak, memory.peak, fullness(memory.peak, budget)),
-        limit("host limit", limits.host),
-        limit("torch's limit", limits.torch),
-        limit("physical", limits.physical),
+        limit(
+            BUDGET,
+            "budget",
+            budget[0] if budget else None,
+            budget[1] if budget else "",
+        ),
+        limit(PHYSICAL, "physical", limits.physical),
+        limit(TORCH, "torch's limit", limits.torch),
+        *others,
+        *(line for text in remarks(memory, host) for line in wrapped(text, width)),
+        *forecast_lines(process, view, width),
         ledger_heading(ledger),
         entry("weights, frozen", ledger.weights_frozen),
         entry("weights, trained", ledger.weights_trainable),
@@ -118,6 +149,32 @@ def process_lines(process: Process, view: RunView, width: int) -> list[Content]:
         entry("other optimizer state", ledger.optimizer_other),
         entry("the rest of the peak", rest_of_peak(memory, ledger)),
         *wrapped(f"the rest: {rest_name(memory)}, not measured one by one", width),
+    ]
+
+
+def forecast_lines(process: Process, view: RunView, width: int) -> list[Content]:
+    """Every forecast with what came of it, and whether the level rises."""
+    lines = [Content.styled("forecasts", MUTED)]
+    for told in process.forecasts:
+        lines += one_forecast(told, width)
+    if not process.forecasts:
+        lines += wrapped("none was made", width)
+    rising = trend(process, view.state.host)
+    text = "no forecast of a limit: memory does not rise steadily"
+    if rising is not None:
+        text = f"heuristic: {ahead(rising)}"
+    return [*lines, *wrapped(safe(text), width, WARN if rising else MUTED)]
+
+
+def one_forecast(told: Forecast, width: int) -> list[Content]:
+    verdict = forecast.fits(told)
+    style = {"no": BAD, "tight": WARN}.get(verdict, "") if told.met is None else ""
+    word = {"yes": "fits", "no": "does not fit", "tight": "fits, with little room"}
+    head = f"{word.get(verdict, verdict)}: {forecast.sentence(told)}"
+    rest = [told.method, forecast.advice(told), forecast.outcome(told)]
+    return [
+        *wrapped(safe(head), width, style),
+        *wrapped(safe("; ".join(part for part in rest if part)), width),
     ]
 
 

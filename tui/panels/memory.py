@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from textual.content import Content
 
+from trainwatch.runner import forecast
+from trainwatch.runner.headroom import ahead, meets_in_time
+from trainwatch.runner.limits import OWN_MEMORY, Limits, limits_of
 from trainwatch.runner.memory import rest_name, rest_of_peak
+from trainwatch.runner.slope import trend
 from trainwatch.runner.state import Host, Ledger, Memory, Process
 from trainwatch.runner.text import size
 from trainwatch.runner.view import RunView
 from trainwatch.tui.format import column_width, fit, grid, pair, safe, spread
 from trainwatch.tui.panels.panel import Panel
 from trainwatch.tui.theme import BAD, CALM, MUTED, WARN
-from trainwatch.tui.widgets.bar import bar
+from trainwatch.tui.widgets.bar import Marks, bar
 
 LABEL = 10
 TIGHT, FULL = 0.85, 0.95
 """Shares of the budget from which a bar takes the colour of a warning."""
-OWN_MEMORY = ("cuda", "xpu", "hip")
-"""Devices whose memory is apart from the host's."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What may be held, each None where it is not known."""
-
-    host: int | None = None
-    torch: int | None = None
-    physical: int | None = None
-
-    @property
-    def budget(self) -> tuple[int, str] | None:
-        """The smallest limit and its name."""
-        known = [
-            (value, name)
-            for value, name in (
-                (self.host, "host limit"),
-                (self.torch, "torch's limit"),
-                (self.physical, "physical"),
-            )
-            if value is not None
-        ]
-        return min(known, default=None)
-
-
-def limits_of(memory: Memory, host: Host) -> Limits:
-    if memory.device.startswith(OWN_MEMORY):
-        return Limits(None, memory.torch_limit, memory.physical)
-    return Limits(host.ram_limit or host.ram_total, memory.torch_limit, memory.physical)
+BUDGET, TORCH, PHYSICAL = "┃", "╂", "║"
+"""The marks of the three lines."""
 
 
 def held(memory: Memory) -> tuple[str, int | None]:
@@ -56,6 +29,30 @@ def held(memory: Memory) -> tuple[str, int | None]:
     if memory.allocated is not None:
         return "allocated", memory.allocated
     return "in RAM", memory.rss
+
+
+def reserved_name(memory: Memory) -> str:
+    if memory.allocated is None:
+        return "mapped"
+    return "driver" if memory.device.startswith("mps") else "reserved"
+
+
+def marks(limits: Limits) -> Marks:
+    """The lines that are known, the budget last so that nothing hides it."""
+    found = []
+    if limits.torch is not None:
+        found.append((float(limits.torch), TORCH, WARN))
+    if limits.physical is not None:
+        found.append((float(limits.physical), PHYSICAL, BAD))
+    if limits.budget is not None:
+        found.append((float(limits.budget[0]), BUDGET, "bold"))
+    return found
+
+
+def scale_of(limits: Limits, values: list[int | None]) -> int:
+    """The largest of what is drawn, so that every line stands on it."""
+    lines = [int(value) for value, _, _ in marks(limits)]
+    return max([v for v in values if v is not None] + lines, default=0) or 1
 
 
 class MemoryPanel(Panel):
@@ -77,7 +74,8 @@ class MemoryPanel(Panel):
 
     def facts(self, view: RunView) -> object:
         lead = view.state.lead
-        return lead and (lead.memory, lead.ledger), view.state.host
+        told = lead and (lead.memory, lead.ledger, lead.forecasts, lead.levels)
+        return told, view.state.host
 
     def title(self, view: RunView) -> Content:
         title = super().title(view)
@@ -90,30 +88,25 @@ class MemoryPanel(Panel):
         if lead is None:
             return []
         if height < 8:
-            return short(lead, host, width)[:height]
+            return short(lead, view, width)[:height]
         return [
             *bars(lead.memory, host, width),
-            limits_line(lead.memory, host, width),
-            ledger_heading(lead.ledger),
+            legend(lead.memory, host, width),
+            remark(lead, view, width) or ledger_heading(lead.ledger),
             *ledger_lines(lead, width),
             host_line(host, width),
         ]
 
 
 def bars(memory: Memory, host: Host, width: int) -> list[Content]:
-    """Held, reserved and peak, on the scale of the largest of them or the budget."""
+    """Held, reserved and peak, with the lines that limit them."""
     limits = limits_of(memory, host)
-    budget = limits.budget
     label, now = held(memory)
-    reserved = "driver" if memory.device.startswith("mps") else "reserved"
     rows: list[tuple[str, int | None]] = [(label, now)]
     if memory.reserved is not None:
-        rows.append((reserved, memory.reserved))
+        rows.append((reserved_name(memory), memory.reserved))
     rows.append(("peak", memory.peak))
-    top = max(
-        [v for _, v in rows if v is not None] + ([budget[0]] if budget else []),
-        default=0,
-    )
+    top = scale_of(limits, [value for _, value in rows])
     peak_in = f"  in {safe(memory.peak_phase)}" if memory.peak_phase else ""
     room = width - LABEL - 9 - 2 - len(peak_in)
     lines = []
@@ -125,8 +118,8 @@ def bars(memory: Memory, host: Host, width: int) -> list[Content]:
                 value,
                 1.02 * top,
                 room,
-                fullness(value, budget),
-                mark=budget[0] if budget else None,
+                fullness(value, limits.budget),
+                marks=marks(limits),
             ),
         )
         if name == "peak":
@@ -143,31 +136,78 @@ def fullness(value: int | None, budget: tuple[int, str] | None) -> str:
     return BAD if share >= FULL else WARN if share >= TIGHT else CALM
 
 
-def limits_line(memory: Memory, host: Host, width: int) -> Content:
-    """The budget, where it comes from, and what the peak left of it."""
+def legend(memory: Memory, host: Host, width: int) -> Content:
+    """The lines by their marks, and what the peak left of the budget."""
     limits = limits_of(memory, host)
     if limits.budget is None:
         return pair("budget", "no limit is known", width, MUTED)
-    budget, source = limits.budget
-    text = Content.assemble(
-        fit(Content.styled("budget", MUTED), LABEL),
-        f"{size(budget):>9}",
-        (f"  {source}", MUTED),
-    )
-    left = Content("")
-    top = max(
-        (v for v in (memory.peak, memory.reserved) if v is not None), default=None
-    )
-    if top is not None:
-        left = Content.styled(
-            f"peak leaves {size(budget - top)}"
-            if budget >= top
-            else f"peak is {size(top - budget)} over",
-            fullness(top, limits.budget)
-            if fullness(top, limits.budget) != CALM
-            else "",
+    budget, by = limits.budget
+    parts = [
+        Content.assemble((BUDGET, "bold"), (" budget ", MUTED), size(budget)),
+    ]
+    if limits.physical is not None and limits.physical != budget:
+        own = memory.device.startswith(OWN_MEMORY)
+        name = f" {'card' if own else 'RAM'} "
+        parts.append(
+            Content.assemble((PHYSICAL, BAD), (name, MUTED), size(limits.physical))
         )
+    if limits.torch is not None and limits.torch not in (budget, limits.physical):
+        parts.append(
+            Content.assemble((TORCH, WARN), (" torch ", MUTED), size(limits.torch))
+        )
+    if len(parts) == 1:
+        parts[0] += Content.styled(f" ({by})", MUTED)
+    text = Content("  ").join(parts)
+    swaps = Content.styled(", it swaps first", MUTED)
+    if limits.torch_above_physical and (text + swaps).cell_length <= width:
+        text += swaps
+    left = left_of(memory, limits)
+    if left is None or text.cell_length + left.cell_length + 1 > width:
+        return text
     return spread(text, left, width)
+
+
+def left_of(memory: Memory, limits: Limits) -> Content | None:
+    """What the peak leaves of the budget; None where one of them is not known."""
+    known = [v for v in (memory.peak, memory.reserved) if v is not None]
+    if limits.budget is None or not known:
+        return None
+    budget, top = limits.budget[0], max(known)
+    if memory.allocated is None and limits.budget[1] != "RLIMIT_AS":
+        top = memory.peak or top
+    style = fullness(top, limits.budget)
+    if budget >= top:
+        text = f"peak leaves {size(budget - top)}"
+    else:
+        text = f"peak is {size(top - budget)} over"
+    return Content.styled(text, style if style != CALM else "")
+
+
+def remark(lead: Process, view: RunView, width: int) -> Content | None:
+    """The one thing to say about this memory: what will not fit comes first."""
+    alarm = alarm_of(lead, view)
+    if alarm is not None:
+        return alarm.truncate(width, ellipsis=True)
+    limits = limits_of(lead.memory, view.state.host)
+    if limits.torch_above_physical:
+        text = Content.styled("torch stops above RAM: swaps first", MUTED)
+        left = left_of(lead.memory, limits)
+        return text if left is None else spread(text, left, width)
+    return None
+
+
+def alarm_of(lead: Process, view: RunView) -> Content | None:
+    """A forecast that does not fit, or a limit that a rising level will meet."""
+    told = forecast.shown(lead)
+    if told is not None and told.met is None:
+        verdict = forecast.fits(told)
+        if verdict in ("no", "tight"):
+            style = BAD if verdict == "no" else WARN
+            return Content.styled(safe(forecast.sentence(told)), style)
+    rising = trend(lead, view.state.host)
+    if rising is not None and meets_in_time(rising, lead) and not view.state.over:
+        return Content.styled(safe(ahead(rising)), BAD)
+    return None
 
 
 def ledger_heading(ledger: Ledger) -> Content:
@@ -220,9 +260,9 @@ def host_line(host: Host, width: int) -> Content:
     )
 
 
-def short(lead: Process, host: Host, width: int) -> list[Content]:
+def short(lead: Process, view: RunView, width: int) -> list[Content]:
     """Three lines for a small screen."""
-    ledger = lead.ledger
+    ledger, host = lead.ledger, view.state.host
     optimizer = [ledger.exp_avg, ledger.exp_avg_sq, ledger.optimizer_other]
     known = [part for part in optimizer if part is not None]
     weights = [
@@ -235,8 +275,10 @@ def short(lead: Process, host: Host, width: int) -> list[Content]:
     )
     each = column_width(width, 3)
     rows = bars(lead.memory, host, width)
+    alarm = alarm_of(lead, view)
+    last = grid([pair(name, value, each) for name, value in parts], 3, width)
     return [
         rows[0],
-        limits_line(lead.memory, host, width),
-        *grid([pair(name, value, each) for name, value in parts], 3, width),
+        legend(lead.memory, host, width),
+        *(last if alarm is None else [alarm]),
     ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.content import Content
 
 from trainwatch.tui.theme import CALM, FAINT
 
 FULL, HALF, TRACK, MARK = "━", "╸", "┈", "┃"
+Marks = Sequence[tuple[float, str, str]]
+"""Value, glyph and style of each mark, the most important last."""
 
 
 def bar(
@@ -16,6 +20,7 @@ def bar(
     style: str = CALM,
     mark: float | None = None,
     mark_style: str = "bold",
+    marks: Marks = (),
 ) -> Content:
     """
     `value` on a line of `width` cells that stands for 0 to `scale`.
@@ -23,6 +28,7 @@ def bar(
     Args:
         value: None draws the empty line.
         mark: a value to mark on the line, such as a limit.
+        marks: several of them.
     """
     if width < 1:
         return Content("")
@@ -34,7 +40,12 @@ def bar(
     full, half = divmod(halves, 2)
     filled = FULL * full + HALF * half
     line = Content.assemble((filled, style), (TRACK * (width - len(filled)), FAINT))
-    if mark is None or scale <= 0 or not 0 <= mark <= scale:
-        return line
-    at = min(width - 1, int(width * mark / scale))
-    return line[:at] + Content.styled(MARK, mark_style) + line[at + 1 :]
+    for at_value, glyph, glyph_style in (
+        *marks,
+        *([] if mark is None else [(mark, MARK, mark_style)]),
+    ):
+        if scale > 0 and 0 <= at_value <= scale:
+            at = min(width - 1, int(width * at_value / scale))
+            styled = Content.styled(glyph, glyph_style)
+            line = line[:at] + styled + line[at + 1 :]
+    return line
