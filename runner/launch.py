@@ -28,6 +28,7 @@ from trainwatch.runner.files import write_atomically
 from trainwatch.runner.home import new_run_folder
 from trainwatch.runner.keeper import RESERVE, RESERVE_BYTES, Keeper
 from trainwatch.runner.ladder import GRACE_S
+from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.stage import stage
 
@@ -99,6 +100,7 @@ def launch(
         )
         manifest.write(folder, facts)
         write_atomically(folder / RESERVE, b"\0" * RESERVE_BYTES)
+        OomKills(folder).look(os.getpid())
         listeners = (
             sockets.listen(folder, EVENTS_SOCKET),
             sockets.listen(folder, CONTROL_SOCKET),

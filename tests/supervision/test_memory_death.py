@@ -54,7 +54,12 @@ def findings(trainwatch: Trainwatch) -> list[dict[str, Any]]:
 
 
 def test_the_kernel_ends_it(trainwatch: Trainwatch, group: Path) -> None:
-    script = f'echo $$ > {group}/cgroup.procs && exec {sys.executable} -c "$1"'
+    # The group is counted from when the supervisor first sees it.
+    script = (
+        f"echo $$ > {group}/cgroup.procs; n=0; "
+        f"until grep -q {group.name} $TRAINWATCH_RUN/oom_kills.json || [ $n -gt 400 ]; "
+        f'do n=$((n + 1)); sleep 0.05; done; exec {sys.executable} -c "$1"'
+    )
     done = trainwatch("run", "--plain", "--", "sh", "-c", script, "sh", EAT)
     assert done.returncode == 128 + signal.SIGKILL, done.stdout
     (finding,) = findings(trainwatch)
@@ -66,6 +71,16 @@ def test_the_kernel_ends_it(trainwatch: Trainwatch, group: Path) -> None:
     assert "run killed" in ended
     verdict = trainwatch.show()["verdict"]
     assert verdict["facts"][1] == finding["summary"]
+
+
+def test_the_kernel_ends_it_at_once(trainwatch: Trainwatch, group: Path) -> None:
+    """Before anybody could look at its group: only the machine's counter rose."""
+    script = f'echo $$ > {group}/cgroup.procs && exec {sys.executable} -c "$1"'
+    eat = "held = bytearray(b'x') * (600 << 20)"
+    trainwatch("run", "--plain", "--", "sh", "-c", script, "sh", eat)
+    (finding,) = findings(trainwatch)
+    assert finding["rule"] == "memory.death"
+    assert finding["summary"].startswith("killed")
 
 
 def test_somebody_ends_it(trainwatch: Trainwatch) -> None:
