@@ -392,7 +392,8 @@ class Supervisor:
         if isinstance(body, (ev.Forecast, ev.ForecastMet)):
             self._look_at_memory()
         if isinstance(body, ev.ExceptionRaised):
-            for found in self._inquiry.failed(body):
+            versions = self.state.processes[event.pid].libraries
+            for found in self._inquiry.failed(body, versions):
                 self.emit(found)
         for command in self._commands:
             command.event(event)

@@ -16,6 +16,7 @@ from pathlib import Path
 from trainwatch.runner.accidents import arguments, look, place, shadow
 from trainwatch.runner.accidents.accident import Accident
 from trainwatch.runner.accidents.interpreter import Interpreter, of_command
+from trainwatch.runner.accidents.mismatch import mismatch
 from trainwatch.runner.accidents.script import read
 from trainwatch.runner.accidents.stray import MARKS, alone, opens_heredoc
 from trainwatch.runner.accidents.syntax import Fault
@@ -89,6 +90,8 @@ class Setting:
     argv: Sequence[str]
     cwd: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Libraries that the process had imported -> version."""
 
     def python(self) -> Interpreter | None:
         return of_command(self.argv, self.cwd, self.environment)
@@ -181,11 +184,12 @@ def _module(failure: Failure, setting: Setting) -> Accident | None:
     found = _NO_MODULE.search(failure.message)
     if found is None:
         return None
-    module = found[1]
-    top = module.partition(".")[0]
+    top, _, inner = found[1].partition(".")
     if "is not a package" in failure.message:
         return _shadowed(top, failure, setting)
     python, cwd = setting.python(), setting.cwd
+    if inner and top in _modules_of(failure):
+        return None  # It is there, and has no such part.
     folders = [Path(cwd), *(Path(f).parent for f in failure.files[:1])]
     if python is not None:
         other = look.other_with(top, python, folders, setting.environment)
@@ -208,6 +212,24 @@ def _module(failure: Failure, setting: Setting) -> Accident | None:
         "shell.interpreter",
         f"{program} has no module {top}",
         f"{program} -m pip install {DISTRIBUTIONS.get(top, top)}",
+    )
+
+
+def _modules_of(failure: Failure) -> set[str]:
+    """What is installed, by the files that the failure went through."""
+    return {
+        Path(file).parts[place + 1]
+        for file in failure.files
+        for place, part in enumerate(Path(file).parts[:-1])
+        if part in ("site-packages", "dist-packages")
+    }
+
+
+def _mismatch(failure: Failure, setting: Setting) -> Accident | None:
+    python = setting.python()
+    folders = python.packages if python is not None else ()
+    return mismatch(
+        failure.kind, failure.said, failure.traceback, folders, setting.versions
     )
 
 
@@ -355,9 +377,11 @@ def _arguments(
 _REASONS: tuple[tuple[tuple[str, ...], Explain], ...] = (
     (("SyntaxError", "IndentationError", "TabError"), _syntax),
     (("NameError",), _name),
-    (("ModuleNotFoundError", "ImportError"), _module),
     (("ImportError",), _import),
+    (("ImportError", "ModuleNotFoundError"), _mismatch),
+    (("ImportError", "ModuleNotFoundError"), _module),
     (("AttributeError",), _attribute),
+    (("TypeError", "AttributeError", "ValueError"), _mismatch),
     (("FileNotFoundError", "NotADirectoryError", "DatasetNotFoundError"), _file),
     (("OSError", "HFValidationError"), _file),
     (("ValueError",), _value),

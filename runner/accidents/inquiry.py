@@ -12,6 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -64,11 +65,20 @@ class Inquiry:
         """The look, at the first call; later what the other Python answers."""
         return self._without_fail(self._tick)
 
-    def failed(self, body: ev.ExceptionRaised) -> list[ev.FindingRaised]:
-        """The slip behind an exception that nobody caught."""
+    def failed(
+        self, body: ev.ExceptionRaised, versions: Mapping[str, str]
+    ) -> list[ev.FindingRaised]:
+        """
+        The slip behind an exception that nobody caught.
+
+        Args:
+            body: the exception.
+            versions: libraries that its process had imported -> version.
+        """
         if body.message.startswith("in thread "):
             return []
         last = failure.Failure(body.kind, body.message, body.traceback)
+        self._setting = replace(self._setting, versions=versions)
         return self._without_fail(lambda: self._told(last))
 
     def ended(self, code: int | None, folder: Path) -> list[ev.FindingRaised]:

@@ -138,10 +138,10 @@ def test_only_the_first_failure_is_why_it_ended(tmp_path: Path) -> None:
     in_thread = ev.ExceptionRaised(
         kind="FileNotFoundError", message=f"in thread T: {text}"
     )
-    assert inquiry.failed(in_thread) == []
-    (found,) = inquiry.failed(error)
+    assert inquiry.failed(in_thread, {}) == []
+    (found,) = inquiry.failed(error, {})
     assert found.ended
-    assert inquiry.failed(error) == []
+    assert inquiry.failed(error, {}) == []
     assert inquiry.ended(1, tmp_path) == []
 
 
