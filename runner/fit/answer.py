@@ -9,7 +9,7 @@ from typing import Any
 
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.fit.changes import Change, search
-from trainwatch.runner.fit.devices import DOES_NOT_FIT, FITS, TIGHT, Device, Verdict
+from trainwatch.runner.fit.device import DOES_NOT_FIT, FITS, TIGHT, Device, Verdict
 from trainwatch.runner.fit.plan import Plan, to_json
 from trainwatch.runner.fit.replay import Replay
 from trainwatch.runner.fit.reserved import reserved

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainwatch.runner.fit.cuda_allocator import CudaAllocator
-from trainwatch.runner.fit.devices import CUDA_REST, GIB, Device
+from trainwatch.runner.fit.device import CUDA_REST, GIB, Device
 from trainwatch.runner.fit.mps_allocator import MpsAllocator
 from trainwatch.runner.fit.replay import Replay, replay
 from trainwatch.runner.fit.trace import Trace

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 
 from trainwatch.runner.fit.answer import Fit, Place, document
-from trainwatch.runner.fit.devices import DOES_NOT_FIT, FITS, SWAP, TIGHT, parse
+from trainwatch.runner.fit.device import DOES_NOT_FIT, FITS, SWAP, TIGHT
+from trainwatch.runner.fit.devices import parse
 from trainwatch.runner.fit.model import find_config, own_dtype
 from trainwatch.runner.fit.plan import Plan
 from trainwatch.runner.fit.simulator import (

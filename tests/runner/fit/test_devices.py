@@ -7,8 +7,17 @@ import resource
 import pytest
 
 from trainwatch.runner.errors import UsageError
-from trainwatch.runner.fit import devices
-from trainwatch.runner.fit.devices import GIB, Device, parse
+from trainwatch.runner.fit import card as cards
+from trainwatch.runner.fit import devices, mac
+from trainwatch.runner.fit.device import (
+    DOES_NOT_FIT,
+    FITS,
+    GIB,
+    SWAP,
+    TIGHT,
+    Device,
+)
+from trainwatch.runner.fit.devices import parse
 
 # Table 5.5 of the study: bf16 Llama-3 8B, batch 1, 1024 tokens; GiB -> verdict.
 MACS = (16, 24, 36, 48, 64, 96, 128, 192)
@@ -32,10 +41,10 @@ ON_CARDS = {
     (74.8, 80): "tight",
 }
 WORDS = {
-    devices.FITS: "yes",
-    devices.TIGHT: "tight",
-    devices.SWAP: "swap",
-    devices.DOES_NOT_FIT: "no",
+    FITS: "yes",
+    TIGHT: "tight",
+    SWAP: "swap",
+    DOES_NOT_FIT: "no",
 }
 
 
@@ -74,12 +83,12 @@ def test_the_ratio_moves_torchs_line() -> None:
     }
     mac = parse("mps:36GB", low)
     assert mac.torch_limit == mac.usable
-    assert mac.verdict(30 * GIB).word == devices.DOES_NOT_FIT
+    assert mac.verdict(30 * GIB).word == DOES_NOT_FIT
     assert mac.verdict(30 * GIB).why == "torch refuses at its own limit"
-    assert parse("mps:36GB", {}).verdict(30 * GIB).word == devices.SWAP
+    assert parse("mps:36GB", {}).verdict(30 * GIB).word == SWAP
     none = parse("mps:36GB", {"PYTORCH_MPS_HIGH_WATERMARK_RATIO": "0.0"})
     assert none.torch_limit is None
-    assert none.verdict(30 * GIB).word == devices.SWAP
+    assert none.verdict(30 * GIB).word == SWAP
     wrong = parse("mps:36GB", {"PYTORCH_MPS_HIGH_WATERMARK_RATIO": "1.0"})
     assert "does not start" in wrong.problem
 
@@ -119,18 +128,18 @@ def test_a_card_of_this_machine() -> None:
         assert command[0] == "nvidia-smi"
         return "24564, 1200\n81559, 3\n"
 
-    found = devices.nvidia_card(smi)
+    found = cards.nvidia_card(smi)
     assert found == (24564 << 20, 1200 << 20)
-    card = devices.card(*found)
+    card = cards.card(*found)
     assert card.measured
     assert card.usable == (24564 - 1200) << 20
-    assert devices.nvidia_card(lambda *_: "No devices were found\n") is None
-    assert devices.wired_limit(lambda *_: "114688\n") == 114688 << 20
-    assert devices.wired_limit(lambda *_: "0\n") is None
+    assert cards.nvidia_card(lambda *_: "No devices were found\n") is None
+    assert mac.wired_limit(lambda *_: "114688\n") == 114688 << 20
+    assert mac.wired_limit(lambda *_: "0\n") is None
 
 
 def test_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_output", lambda *_: "")
+    monkeypatch.setattr(cards, "output", lambda *_: "")
     with pytest.raises(UsageError, match="no NVIDIA card"):
         parse("cuda", {})
     monkeypatch.setattr(devices.sys, "platform", "linux")

@@ -15,7 +15,8 @@ import pytest
 
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.fit.answer import Fit
-from trainwatch.runner.fit.devices import DOES_NOT_FIT, FITS, SWAP, TIGHT, parse
+from trainwatch.runner.fit.device import DOES_NOT_FIT, FITS, SWAP, TIGHT
+from trainwatch.runner.fit.devices import parse
 from trainwatch.runner.fit.model import find_config
 from trainwatch.runner.fit.plan import Plan
 from trainwatch.runner.fit.simulator import SIMULATION, Simulator
