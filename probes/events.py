@@ -566,6 +566,20 @@ class HostSampled:
     disk_free: Optional[int] = None
     processes: Optional[int] = None
     console_lost: int = 0
+    cgroup_limit: Optional[int] = None
+    """Of the group above the run whose limit is the smallest."""
+    cgroup_held: Optional[int] = None
+    """By that group, without files that can be read again."""
+    pressure: Dict[str, float] = field(default_factory=dict)
+    """Percent of the last 10 s in which `some` or all (`full`) that could run waited
+    for memory, on this host."""
+    cgroup_pressure: Dict[str, float] = field(default_factory=dict)
+    footprint: Optional[int] = None
+    """macOS: what the system holds against the run's processes, Metal's too."""
+    cards: Dict[str, int] = field(default_factory=dict)
+    """NVIDIA: bytes `0 used` and `0 total`, by all processes."""
+    unread: Dict[str, str] = field(default_factory=dict)
+    """What this machine does not tell, and why."""
 
 
 @dataclass(frozen=True)

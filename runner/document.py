@@ -127,6 +127,13 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
             "swap_in_per_s": state.host.swap_in_per_s,
             "disk_free": state.host.disk_free,
             "console_lost": state.host.console_lost,
+            "cgroup_limit": state.host.cgroup_limit,
+            "cgroup_held": state.host.cgroup_held,
+            "pressure": dict(state.host.pressure),
+            "cgroup_pressure": dict(state.host.cgroup_pressure),
+            "footprint": state.host.footprint,
+            "cards": dict(state.host.cards),
+            "unread": dict(state.host.unread),
             "sampled": moment(state.host.sampled),
         },
         "probe": {

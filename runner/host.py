@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from trainwatch.probes import events as ev
-
-_CGROUP = Path("/sys/fs/cgroup")
+from trainwatch.probes import limits
+from trainwatch.runner import readings
 
 
 class HostSampler:
@@ -27,7 +28,9 @@ class HostSampler:
         self.seen: list[psutil.Process] = []
         """The child and all its descendants, at the last look."""
         self._swap_in: tuple[float, int] | None = None
-        self._limit = memory_limit(child)
+        self._group = limits.cgroup_limit(child)
+        self._footprint = readings.footprint_call()
+        self._cards = readings.Cards()
         psutil.cpu_percent()
 
     def tree(self) -> list[psutil.Process]:
@@ -56,7 +59,7 @@ class HostSampler:
         for pid in self._processes.keys() - found.keys():
             del self._processes[pid]
         memory = psutil.virtual_memory()
-        limit = min(memory.total, self._limit) if self._limit else memory.total
+        limit = min(memory.total, self._group[0]) if self._group else memory.total
         swap = psutil.swap_memory()
         try:
             free: int | None = psutil.disk_usage(os.fspath(self.folder)).free
@@ -75,7 +78,24 @@ class HostSampler:
             disk_free=free,
             processes=len(found),
             console_lost=console_lost,
+            **self._closer(found),
         )
+
+    def _closer(self, pids: Iterable[int]) -> dict[str, Any]:
+        """The readings that only some machines have."""
+        limit, folder = self._group or (None, None)
+        whole = readings.pressure()
+        group = folder and readings.pressure(Path(folder, "memory.pressure"))
+        footprint = readings.footprint(pids, self._footprint)
+        return {
+            "cgroup_limit": limit,
+            "cgroup_held": limits.cgroup_held(folder) if folder else None,
+            "pressure": whole or {},
+            "cgroup_pressure": group or {},
+            "footprint": footprint,
+            "cards": self._cards.read(),
+            "unread": readings.why_not(whole, group or None, footprint, self._cards),
+        }
 
     def _swap_rate(self, mono: float, total: int) -> float | None:
         before, self._swap_in = self._swap_in, (mono, total)
@@ -89,32 +109,8 @@ def memory_limit(pid: int) -> int | None:
     The smallest memory limit of the cgroups above `pid`, versions 1 and 2, in
     bytes; None without one. (A container's limit is often far below RAM.)
     """
-    if sys.platform != "linux":
-        return None
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    limits = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            base, name = _CGROUP, "memory.max"
-        elif "memory" in controllers.split(","):
-            base, name = _CGROUP / "memory", "memory.limit_in_bytes"
-        else:
-            continue
-        folder = base / path.lstrip("/")
-        for level in (folder, *folder.parents):
-            try:
-                text = (level / name).read_text().strip()
-            except OSError:
-                text = "max"
-            if text.isdigit() and int(text) < 1 << 60:
-                limits.append(int(text))
-            if level == base:
-                break
-    return min(limits, default=None)
+    found = limits.cgroup_limit(pid)
+    return None if found is None else found[0]
 
 
 def worth_telling(before: ev.HostSampled | None, now: ev.HostSampled) -> bool:
@@ -131,10 +127,15 @@ def worth_telling(before: ev.HostSampled | None, now: ev.HostSampled) -> bool:
         ("disk_free", 0.02, 1 << 28),
         ("processes", 0.0, 0),
         ("console_lost", 0.0, 0),
+        ("cgroup_held", 0.02, 1 << 24),
+        ("footprint", 0.02, 1 << 24),
     ):
         old, new = getattr(before, name), getattr(now, name)
         if (old is None) != (new is None):
             return True
         if old is not None and abs(new - old) > max(least, share * abs(old)):
             return True
-    return False
+    return any(
+        abs(now.pressure.get(kind, 0.0) - before.pressure.get(kind, 0.0)) >= 5.0
+        for kind in ("some", "full")
+    )

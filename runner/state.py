@@ -425,6 +425,13 @@ class Host:
     disk_free: int | None = None
     processes: int | None = None
     console_lost: int = 0
+    cgroup_limit: int | None = None
+    cgroup_held: int | None = None
+    pressure: Mapping[str, float] = field(default_factory=dict)
+    cgroup_pressure: Mapping[str, float] = field(default_factory=dict)
+    footprint: int | None = None
+    cards: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
     sampled: float | None = None
 
 

@@ -9,11 +9,11 @@ from trainwatch.runner.headroom import ahead
 from trainwatch.runner.limits import limits_of, remarks
 from trainwatch.runner.memory import rest_name, rest_of_peak
 from trainwatch.runner.slope import trend
-from trainwatch.runner.state import Forecast, Ledger, Process
+from trainwatch.runner.state import Forecast, Host, Ledger, Process
 from trainwatch.runner.text import size
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face, face_of
-from trainwatch.tui.format import fit, pair, safe, wrapped
+from trainwatch.tui.format import ago, fit, pair, safe, wrapped
 from trainwatch.tui.panels.memory import (
     BUDGET,
     PHYSICAL,
@@ -33,6 +33,8 @@ from trainwatch.tui.widgets.bar import bar
 LABEL = 24
 VALUE = 14
 SHARE = 9
+PRESSED = 10.0
+"""Percent of the time that something waits for memory, from which it is marked."""
 RESERVED = {
     "mapped": "address space",
     "driver": "reserved by the driver",
@@ -193,5 +195,29 @@ def host_lines(view: RunView, width: int) -> list[Content]:
         pair("this run's processes", size(host.tree_rss), each),
         pair("swap in use", size(host.swap_used), each),
         pair("swap in", size(swap) if swap is None else f"{size(swap)}/s", each),
+        *readings_lines(host, each),
         pair("free on the disk", size(host.disk_free), each),
+        *([pair("read", ago(view.now - host.sampled), each)] if host.sampled else []),
+        *(
+            line
+            for what, why in host.unread.items()
+            for line in wrapped(safe(f"{what}: not read here, {why}"), width)
+        ),
     ]
+
+
+def readings_lines(host: Host, each: int) -> list[Content]:
+    """What only some machines tell."""
+    lines = []
+    if host.pressure:
+        some = host.pressure.get("some", 0.0)
+        style = WARN if some >= PRESSED else ""
+        lines.append(pair("waits for memory", f"{some:.0f} % of 10 s", each, style))
+    if host.cgroup_limit is not None:
+        lines.append(pair("group holds", size(host.cgroup_held), each))
+        lines.append(pair("of the group's", size(host.cgroup_limit), each))
+    if host.footprint is not None:
+        lines.append(pair("footprint", size(host.footprint), each))
+    for name, value in host.cards.items():
+        lines.append(pair(f"card {name}", size(value), each))
+    return lines
