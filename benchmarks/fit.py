@@ -15,6 +15,8 @@ import os
 import sys
 import tempfile
 import warnings
+from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -42,6 +44,7 @@ CONFIG = {
     "max_position_embeddings": 512,
     "tie_word_embeddings": False,
 }
+METHODS = ("lora", "partial", "full")
 OPTIMIZERS = (
     "adamw-for-loop",
     "adamw-foreach",
@@ -55,11 +58,12 @@ OPTIMIZERS = (
 
 def plans() -> list[Plan]:
     """
-    Every combination; the way of attention changes from one to the next.
+    Every combination, the way of attention changing from one to the next; then the
+    loss of TRL, and other optimizers.
     """
     found = []
     every = itertools.product(
-        ("lora", "partial", "full"),
+        METHODS,
         OPTIMIZERS,
         (False, True),
         ("fp32", "bf16"),
@@ -81,6 +85,19 @@ def plans() -> list[Plan]:
                 accumulate=accumulate,
                 gradient_checkpointing=checkpointing,
                 attention=("flash", "math")[number // 3 % 2],
+            )
+        )
+    for method, optimizer, trainer, checkpointing in (
+        *itertools.product(METHODS, ("adamw-fused",), ("trl",), (False, True)),
+        *itertools.product(METHODS, ("rmsprop", "adagrad"), ("hf",), (False,)),
+    ):
+        found.append(
+            replace(
+                found[0],
+                method=method,
+                optimizer=optimizer,
+                trainer=trainer,
+                gradient_checkpointing=checkpointing,
             )
         )
     return found
@@ -129,6 +146,7 @@ def measure(plan: Plan) -> int:
             disable_tqdm=True,
         )
         with (
+            redirect_stdout(sys.stderr),
             sdpa_kernel(backends),
             profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded,
         ):
@@ -151,6 +169,7 @@ def row(plan: Plan, measured: int, answer: dict[str, Any]) -> dict[str, Any]:
         "dtype": plan.dtype,
         "accumulate": plan.accumulate,
         "attention": plan.attention,
+        "trainer": plan.trainer,
         "by": answer["method"],
         "where": f"step {top['step']} {top['phase']}",
         "measured": measured,
@@ -163,7 +182,7 @@ def line(found: dict[str, Any]) -> str:
     checkpointing = "yes" if found["checkpointing"] else "no"
     return (
         f"{found['method']:<8}{found['optimizer']:<16}{checkpointing:<4}"
-        f"{found['dtype']:<5}{found['accumulate']:<2}{found['attention']:<6}"
+        f"{found['dtype']:<5}{found['accumulate']:<2}{found['attention']:<6}{found['trainer']:<4}"
         f"{found['measured'] / 1e6:>9.2f}{found['predicted'] / 1e6:>9.2f} MB"
         f"{100 * found['error']:>+8.3f} %  {found['where']} ({found['by']})"
     )
@@ -182,7 +201,7 @@ def main() -> None:
         common = {"config": CONFIG, "layers": 2, "batch": 2, "seq": 128}
         chosen = [Plan(**{"dtype": "fp32", **common, **case}) for case in FEW]
     out = sys.stderr if options.json else sys.stdout
-    print("method  optimizer       gc  type a attn   measured predicted", file=out)
+    print("method  optimizer       gc  type a attn  loss  measured predicted", file=out)
     found = []
     for plan in chosen:
         found.append(row(plan, measure(plan), simulate(plan)))

@@ -218,6 +218,11 @@ def trainer_of(
         def get_optimizer_cls_and_kwargs(args: Any, model: Any = None) -> Any:
             return chosen[0], dict(chosen[1])
 
+        def compute_loss(self, model: Any, inputs: Any, *args: Any, **more: Any) -> Any:
+            if plan.trainer == "trl":
+                inputs = {**inputs, "fused_lm_head": True}
+            return super().compute_loss(model, inputs, *args, **more)
+
     arguments = TrainingArguments(
         output_dir=folder,
         use_cpu=True,

@@ -19,6 +19,8 @@ from trainwatch.runner.fit.trace import Trace
 _DEVICE = torch.ops.prim.device.default
 """Fake tensors ask for their device by an operator; no code of a model's does."""
 
+_ITEM = torch.ops.aten._local_scalar_dense.default
+
 
 class Recorder(TorchDispatchMode):  # type: ignore[misc]
     """
@@ -32,6 +34,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
         self.trace = Trace()
         self.labels: dict[int, str] = {}
         self.operator = ""
+        self.number_read: float | None = None
+        """What `item()` gives, where code may read numbers that do not exist."""
         self._numbers: dict[int, list[Any]] = {}
         """Of a living storage: its number, its bytes, a reference that tells of
         its death."""
@@ -41,6 +45,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
     ) -> Any:
         if func is not _DEVICE:
             self.operator = str(func)
+        if func is _ITEM and self.number_read is not None:
+            return self.number_read
         result = func(*args, **(kwargs or {}))
         for value in tree_leaves(result):
             if isinstance(value, torch.Tensor):

@@ -153,14 +153,15 @@ def _train(plan: Plan, trainer: Any, model: Any, recorder: Any) -> None:
                 trace.begin(phase_name(step, "forward"))
                 # A mask that masks nothing is not passed: it is looked at and dropped.
                 inputs = {k: v for k, v in batch.items() if k != "attention_mask"}
-                if plan.trainer == "trl":
-                    inputs["fused_lm_head"] = True
                 trainer.training_step(model, inputs, items)
                 del inputs
             trace.begin(phase_name(step, "clip"))
             torch.nn.utils.clip_grad_norm_(opened, trainer.args.max_grad_norm)
             trace.begin(phase_name(step, "optimizer"))
+            # An optimizer reads counts and norms, to scale by them: any will do.
+            recorder.number_read = 1.0
             optimizer.step()
+            recorder.number_read = None
             _label_state(recorder, optimizer)
             model.zero_grad()
             del batches, batch

@@ -124,7 +124,7 @@ def test_what_real_runs_hold_is_what_was_predicted() -> None:
         text=True,
         check=False,
     )
-    cases = json.loads(ended.stdout[ended.stdout.rindex("\n[") :])
+    cases = json.loads(ended.stdout)
     assert len(cases) == 4
     for case in cases:
         assert case["by"] == "simulation"
