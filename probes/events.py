@@ -583,6 +583,17 @@ class HostSampled:
 
 
 @dataclass(frozen=True)
+class UsualRecalled:
+    """How long things took in the last run of the same script on this machine."""
+
+    run: str = ""
+    model: str = ""
+    phases: Dict[str, List[float]] = field(default_factory=dict)
+    """Phase -> [times it ran, median seconds, median deviation, 95th percentile,
+    seconds of its very first time]."""
+
+
+@dataclass(frozen=True)
 class SignalsSampled:
     """
     What the system says about process `of`, told while it shows no progress and when
@@ -808,6 +819,7 @@ Body = Union[
     SupervisorStarted,
     PhaseObserved,
     HostSampled,
+    UsualRecalled,
     SignalsSampled,
     CheckpointSeen,
     WarningTriaged,

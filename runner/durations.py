@@ -44,6 +44,7 @@ def add_duration(
         last_s=each if count else stat.last_s,
         recent=recent,
         early=early,
+        first=stat.first if stat.count else each,
         clock=clock,
     )
 

@@ -34,6 +34,7 @@ from trainwatch.runner.state import (
     Training,
     TriagedWarning,
 )
+from trainwatch.runner.usual import unpacked
 
 WARM_UP = 1
 """First runs of a phase inside steps that do not count as usual: they are 5 to
@@ -731,6 +732,10 @@ def _host(state: RunState, event: ev.Event, body: ev.HostSampled) -> RunState:
     return replace(state, host=Host(**vars(body), sampled=event.time))
 
 
+def _usual(state: RunState, event: ev.Event, body: ev.UsualRecalled) -> RunState:
+    return replace(state, usual=unpacked(body.phases), usual_run=body.run)
+
+
 def _signals(state: RunState, event: ev.Event, body: ev.SignalsSampled) -> RunState:
     return replace(state, signals=heard(state.signals, body, event.time))
 
@@ -781,5 +786,6 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.CommandFinished: _command_changed,
     ev.HostSampled: _host,
     ev.SignalsSampled: _signals,
+    ev.UsualRecalled: _usual,
     ev.LinesRefused: _refused,
 }

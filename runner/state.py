@@ -33,7 +33,21 @@ class PhaseStat:
     """Seconds of the last runs, oldest first, without the warm-up."""
     early: tuple[float, ...] = ()
     """The same of the first ones."""
+    first: float | None = None
+    """Seconds of the very first."""
     clock: str = "host"
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How long a phase took in an earlier run: median, median deviation, 95th
+    percentile, and its very first time."""
+
+    count: int = 0
+    seconds: float = 0.0
+    spread: float = 0.0
+    slowest: float = 0.0
+    first: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -500,6 +514,10 @@ class RunState:
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
     host: Host = Host()
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+    """Phase -> how long it took in the last run of this script and model."""
+    usual_run: str = ""
+    """That run."""
     signals: Mapping[int, Signals] = field(default_factory=dict)
     """Process -> what the system said about it, while it showed no progress."""
     series: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)

@@ -45,6 +45,7 @@ from trainwatch.runner.log import EventLog
 from trainwatch.runner.memory_death import memory_death
 from trainwatch.runner.notice import Notices, document, said
 from trainwatch.runner.oom_kills import OomKills
+from trainwatch.runner.past import Memory, model_of
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.saves import UNKNOWN, Saving, expected, place, places
@@ -126,6 +127,7 @@ class Supervisor:
         )
         self._host: HostSampler | None = None
         self._signals = Sampler()
+        self._past = Memory(self.home, self.script)
         self._told_host: ev.HostSampled | None = None
         self._kills = OomKills(folder)
         self._next: dict[str, float] = {}
@@ -216,6 +218,7 @@ class Supervisor:
             )
         )
         self._take_over()
+        self._recall("")
         self._kills.look(self.child)
         self.facts = replace(
             self.facts,
@@ -277,6 +280,12 @@ class Supervisor:
             known.remember(self.home, self.script, self.facts.id, warnings)
         except OSError as error:
             complain(f"{known.FOLDER}: {error}")
+
+    def _recall(self, model: str) -> None:
+        """How long things took in the last run of this script, and of this model."""
+        told = self._past.recall(model)
+        if told is not None:
+            self.emit(told)
 
     def _await_child(self) -> None:
         """The keeper says which process is the child, once it runs."""
@@ -389,6 +398,8 @@ class Supervisor:
         elif isinstance(body, ev.ProcessLeft):
             self._last_phase(event.pid)
         self.log.append([event])
+        if isinstance(body, ev.ModelDescribed):
+            self._recall(model_of(self.state.lead))
         if isinstance(body, (ev.Forecast, ev.ForecastMet)):
             self._look_at_memory()
         if isinstance(body, ev.ExceptionRaised):
@@ -598,6 +609,7 @@ class Supervisor:
         self._kills.forget()
         if status == "finished":
             self._remember()
+        self._past.remember(self.state)
         self.log.close()
         self.facts = replace(
             self.facts,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trainwatch.runner import usual
 from trainwatch.runner.causes.busy import busy, compiling
 from trainwatch.runner.causes.cause import Cause
 from trainwatch.runner.causes.deadlock import deadlock
@@ -26,7 +27,6 @@ from trainwatch.runner.causes.ranks import lost_rank, mismatch, waits_for_rank
 from trainwatch.runner.causes.sight import QUIET_S, Sight, sights
 from trainwatch.runner.causes.stopped import stopped
 from trainwatch.runner.causes.worker import dead_worker, hung_worker
-from trainwatch.runner.durations import usual
 from trainwatch.runner.memory_death import RULES as DEATHS
 from trainwatch.runner.progress import left_s, so_far, speed, words
 from trainwatch.runner.state import Finding, Process, RunState
@@ -96,9 +96,9 @@ def judge(state: RunState, now: float) -> Verdict:
         return _unarmed(state, now)
     phase = process.phase
     quiet = sight.quiet
-    activity = _activity(process, now)
+    activity = _activity(state, process, now)
     if quiet > sight.patience and not sight.prints(QUIET_S):
-        usually = _usual_text(process)
+        usually = _usual_text(state, process)
         return Verdict(
             "slow",
             None,
@@ -136,7 +136,7 @@ def judge(state: RunState, now: float) -> Verdict:
     )
 
 
-def _activity(process: Process, now: float) -> str:
+def _activity(state: RunState, process: Process, now: float) -> str:
     """What the process does now and how long that usually takes."""
     phase = process.phase
     if _faster_than_looks(process):
@@ -151,7 +151,7 @@ def _activity(process: Process, now: float) -> str:
     text = f"{what} for {duration(max(0.0, now - phase.since))}"
     if phase.tokens is None or phase.name in ("generate", "prefill", "decode"):
         text = ", ".join([text, *words(phase, now)])
-    usually = _usual_text(process)
+    usually = _usual_text(state, process)
     return f"{text}, {usually}" if usually else text
 
 
@@ -161,9 +161,9 @@ def _faster_than_looks(process: Process) -> bool:
     return stepped is not None and stepped >= process.phase.seen
 
 
-def _usual_text(process: Process) -> str | None:
-    seconds = usual(process.phases.get(process.phase.name))
-    return f"usual {duration(seconds)}" if seconds is not None else None
+def _usual_text(state: RunState, process: Process) -> str | None:
+    seconds, where = usual.seconds(state, process, process.phase.name)
+    return None if seconds is None else f"usual {duration(seconds)} {where}".rstrip()
 
 
 def _told(cause: Cause, sight: Sight) -> Verdict:

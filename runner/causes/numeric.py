@@ -10,36 +10,31 @@ from trainwatch.runner.state import Finding
 
 METRICS = "metrics."
 """How the rules of such findings begin."""
+LOSS_ZERO = "metrics.loss-zero"
 
 
 def failing(sight: Sight) -> Cause | None:
     """A serious finding from the metrics stands."""
+    lead = sight.state.lead
+    nan = lead is not None and any(not math.isfinite(v) for v in lead.metrics.values())
     standing = [
         finding
         for finding in sight.state.findings.values()
         if finding.cleared is None
         and finding.severity == "serious"
         and finding.rule.startswith(METRICS)
+        # transformers logs a loss that is nan as 0: that is a nan, and one is nothing.
+        and not (nan and finding.rule == LOSS_ZERO)
     ]
     if not standing:
         return None
     first = min(standing, key=_order)
-    lead = sight.state.lead
-    nan = [
-        name
-        for name, value in (lead.metrics if lead else {}).items()
-        if not math.isfinite(value)
-    ]
-    kind, summary = first.kind or "numeric", first.summary
-    if nan and kind == "data":
-        # transformers logs a loss that is nan as 0.
-        kind, summary = "numeric", f"{nan[0]} is nan; {summary}"
     more = f" (and {len(standing) - 1} more)" if len(standing) > 1 else ""
     return Cause(
         "failing",
-        kind,
+        first.kind or "numeric",
         "likely",
-        (f"{summary}{more}", "; ".join(first.evidence) or "by the metrics"),
+        (f"{first.summary}{more}", "; ".join(first.evidence) or "by the metrics"),
         first.do,
         first.since,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainwatch.runner.durations import percentile
+from trainwatch.runner import usual
 from trainwatch.runner.state import Process, RunState, Signals
 from trainwatch.runner.text import duration
 
@@ -70,8 +70,7 @@ class Sight:
         """The slowest usual duration of the phase it is in."""
         if self.process is None:
             return None
-        stat = self.process.phases.get(self.phase)
-        return percentile(stat.recent, 0.95) if stat else None
+        return usual.slowest(self.state, self.process, self.phase)
 
     @property
     def idle_limit(self) -> float:
