@@ -14,7 +14,7 @@ def output(*command: str) -> str:
         return ""
     try:
         ended = subprocess.run(
-            command, captureoutput=True, text=True, timeout=WAIT_S, check=False
+            command, capture_output=True, text=True, timeout=WAIT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

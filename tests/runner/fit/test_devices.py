@@ -18,6 +18,7 @@ from trainwatch.runner.fit.device import (
     Device,
 )
 from trainwatch.runner.fit.devices import parse
+from trainwatch.runner.fit.program import output
 
 # Table 5.5 of the study: bf16 Llama-3 8B, batch 1, 1024 tokens; GiB -> verdict.
 MACS = (16, 24, 36, 48, 64, 96, 128, 192)
@@ -177,3 +178,9 @@ def test_a_host_has_no_swap_verdict() -> None:
         "no",
         "no",
     ]
+
+
+def test_what_a_program_says() -> None:
+    assert output("sh", "-c", "echo 24564, 1200") == "24564, 1200\n"
+    assert output("sh", "-c", "echo no; exit 1") == ""
+    assert output("there-is-no-such-program") == ""
