@@ -758,6 +758,11 @@ class LinesRefused:
 
 
 @dataclass(frozen=True)
+class RunRenamed:
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class NoticeGiven:
     """A person was called. The same key again tells what became of the command."""
 
@@ -829,6 +834,7 @@ Body = Union[
     CommandProgressed,
     CommandFinished,
     LinesRefused,
+    RunRenamed,
     NoticeGiven,
     RunEnded,
 ]

@@ -30,6 +30,7 @@ COMMANDS = (
     "interrupt",
     "resize",
     "echo",
+    "rename",
     "ping",
 )
 

@@ -114,6 +114,10 @@ def _supervisor_started(
     )
 
 
+def _run_renamed(state: RunState, event: ev.Event, body: ev.RunRenamed) -> RunState:
+    return replace(state, run=replace(state.run, name=body.name))
+
+
 def _run_ended(state: RunState, event: ev.Event, body: ev.RunEnded) -> RunState:
     return replace(
         state,
@@ -778,6 +782,7 @@ _FOLDS: dict[type[Any], Fold] = {
     ev.WarningTriaged: _warning,
     ev.FindingRaised: _finding_raised,
     ev.FindingCleared: _finding_cleared,
+    ev.RunRenamed: _run_renamed,
     ev.NoticeGiven: notice.given,
     ev.CheckpointSaved: _checkpoint_saved,
     ev.CheckpointSeen: _checkpoint_seen,

@@ -55,12 +55,15 @@ def run_id(now: float) -> str:
 
 
 def run_folders() -> list[Path]:
-    """All run directories, newest first. One without a manifest is being made."""
+    """
+    All run directories, newest first. One without a manifest is being made; a link
+    is none of ours: what it leads to is neither written nor removed.
+    """
     try:
         found = [
             entry
             for entry in runs_folder().iterdir()
-            if (entry / manifest.FILE).is_file()
+            if not entry.is_symlink() and (entry / manifest.FILE).is_file()
         ]
     except FileNotFoundError:
         return []

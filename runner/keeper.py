@@ -160,7 +160,7 @@ class Keeper:
 
     def _open(self) -> None:
         if self._log is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
             self._log = os.open(self.folder / CONSOLE, flags, 0o600)
             self._index = os.open(self.folder / INDEX, flags, 0o600)
 

@@ -28,6 +28,7 @@ from trainwatch.runner.files import write_atomically
 from trainwatch.runner.home import new_run_folder
 from trainwatch.runner.keeper import RESERVE, RESERVE_BYTES, Keeper
 from trainwatch.runner.ladder import GRACE_S
+from trainwatch.runner.naming import checked, tidy
 from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.stage import stage
@@ -76,10 +77,12 @@ def launch(
 
     Raises:
         LaunchError: the command cannot be started, or its run not be kept.
+        UsageError: `name` cannot be one.
     """
     cwd = os.path.abspath(cwd or os.getcwd())
     environment = dict(os.environ if environment is None else environment)
     program = find_program(argv, cwd, environment)
+    name = checked(name) if name else tidy(default_name(argv))
     try:
         folder = new_run_folder()
     except OSError as error:
@@ -87,7 +90,7 @@ def launch(
     try:
         facts = manifest.Manifest(
             id=folder.name,
-            name=name or default_name(argv),
+            name=name,
             argv=redact_argv(argv),
             cwd=cwd,
             started=time.time(),

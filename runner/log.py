@@ -30,7 +30,8 @@ class EventLog:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         path = folder / FILE
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        self._file = os.open(path, flags, 0o600)
         size = os.fstat(self._file).st_size
         self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
         self.state, offset = memo.load(folder)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import socket
 import tempfile
 from pathlib import Path
 
+PREFIX = "tw-"
 LONGEST = 100
 """Bytes. The kernel's limit is 108 on Linux and 104 on macOS."""
 
@@ -24,7 +25,7 @@ def listen(folder: Path, name: str) -> socket.socket:
     """
     path = folder / name
     if len(os.fsencode(path)) > LONGEST:
-        short = Path(tempfile.mkdtemp(prefix="tw-", dir=_short_temp()))
+        short = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_short_temp()))
         path.symlink_to(short / name)
         path = short / name
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -59,10 +60,17 @@ def held(folder: Path, name: str) -> bool:
 
 
 def remove(folder: Path, name: str) -> None:
-    """Take the socket and what `listen` made for it away."""
+    """
+    Take the socket and what `listen` made for it away, and nothing else: a link
+    that came from somewhere may lead anywhere.
+    """
     path = folder / name
     if path.is_symlink():
-        shutil.rmtree(os.path.dirname(os.readlink(path)), ignore_errors=True)
+        short = Path(os.readlink(path))
+        if short.parent.name.startswith(PREFIX) and short.is_socket():
+            short.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                short.parent.rmdir()
     path.unlink(missing_ok=True)
 
 

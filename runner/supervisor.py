@@ -32,7 +32,7 @@ from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
 from trainwatch.runner.clients import Clients
 from trainwatch.runner.commands import Command, answer, interrupt
 from trainwatch.runner.console import Tail, offset_at
-from trainwatch.runner.errors import RefusedError
+from trainwatch.runner.errors import RefusedError, TrainwatchError
 from trainwatch.runner.files import complain, read_json
 from trainwatch.runner.flights import Flights
 from trainwatch.runner.growth import Growth
@@ -43,6 +43,7 @@ from trainwatch.runner.keyboard import Hold, Keyboard
 from trainwatch.runner.link import KeeperLink
 from trainwatch.runner.log import EventLog
 from trainwatch.runner.memory_death import memory_death
+from trainwatch.runner.naming import checked
 from trainwatch.runner.notice import Notices, document, said
 from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.past import Memory, model_of
@@ -483,6 +484,7 @@ class Supervisor:
             "terminate": lambda _: self.terminate(),
             "resize": self.keyboard.resize,
             "echo": lambda _: launch.echo(self.terminal),
+            "rename": self._rename,
             "ping": lambda _: f"supervisor {os.getpid()}",
         }
         if name not in quick:
@@ -490,7 +492,7 @@ class Supervisor:
             return
         try:
             answer(client, "done", quick[name](message))
-        except RefusedError as error:
+        except TrainwatchError as error:
             answer(client, "refused", str(error))
         except (OSError, ValueError, KeyError, TypeError) as error:
             answer(client, "failed", str(error))
@@ -520,6 +522,13 @@ class Supervisor:
             move(command)
         except OSError as error:
             command.finish("failed", str(error))
+
+    def _rename(self, message: Mapping[str, Any]) -> str:
+        name = checked(str(message["name"]))
+        self.emit(ev.RunRenamed(name))
+        self.facts = replace(self.facts, name=name)
+        self._write_manifest()
+        return name
 
     # --- the keeper ---
 

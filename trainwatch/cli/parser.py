@@ -103,6 +103,27 @@ def build() -> argparse.ArgumentParser:
     _takes_json(runs)
     runs.set_defaults(command=_lazy("inspect", "runs"))
 
+    rename = add.add_parser("rename", help="call a run something else")
+    rename.add_argument("run", metavar="RUN", help=RUN_HELP)
+    rename.add_argument("name", metavar="NAME", help="the new name")
+    rename.set_defaults(command=_lazy("shelf", "rename"))
+
+    remove = add.add_parser("remove", help="delete a run that is over; asks first")
+    remove.add_argument("run", metavar="RUN", help=RUN_HELP)
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    remove.set_defaults(command=_lazy("shelf", "remove_run"))
+
+    prune = add.add_parser("prune", help="delete all but the newest runs; asks first")
+    prune.add_argument(
+        "--keep",
+        type=_count,
+        required=True,
+        metavar="N",
+        help="how many runs that are over stay; one that lives always does",
+    )
+    prune.add_argument("--yes", action="store_true", help="do not ask")
+    prune.set_defaults(command=_lazy("shelf", "prune"))
+
     show = add.add_parser("show", help="the state of one run and the verdict")
     _takes_run(show)
     _takes_json(show)
@@ -171,6 +192,13 @@ def build() -> argparse.ArgumentParser:
     _takes_json(doctor)
     doctor.set_defaults(command=_lazy("doctor", "doctor"))
     return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than nothing")
+    return value
 
 
 def _seconds(text: str) -> float:

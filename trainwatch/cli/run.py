@@ -113,12 +113,13 @@ def open_streams() -> None:
 
 def has_screen() -> bool:
     """Whether a full-screen app can be shown here, and to a person."""
-    return (
-        sys.stdin.isatty()
-        and sys.stdout.isatty()
-        and os.environ.get("TERM", "dumb") != "dumb"
-        and os.environ.get("CI", "").lower() not in ("1", "true")
-    )
+    return has_person() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def has_person() -> bool:
+    """Whether somebody sits at this terminal."""
+    machine = os.environ.get("CI", "").lower() in ("1", "true")
+    return sys.stdin.isatty() and sys.stdout.isatty() and not machine
 
 
 def _size() -> tuple[int, int]:
