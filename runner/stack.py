@@ -3,7 +3,8 @@ Stacks of all training processes, without a debugger.
 
 The probes register `faulthandler` for a signal and name it when they join; only
 such a process is sent it, because the signal would kill any other. The dump
-works while the process is blocked in C.
+works while the process is blocked in C. A process that was not asked is looked at
+with py-spy, where that is installed and allowed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from trainwatch.runner.commands import Access, Command, send_signal
+from trainwatch.runner.spy import Spy
 from trainwatch.runner.state import Process
+from trainwatch.runner.threads import ordered, place, threads
 
 WAIT_S = 3.0
+SPY_WAIT_S = 10.0
 STILL_S = 0.15
 
 
@@ -28,20 +32,24 @@ class Stacks:
         self.began = mono
         self._asked: dict[int, tuple[Process, Path, int]] = {}
         self._sizes: dict[int, tuple[int, float]] = {}
-        self.mute: list[Process] = []
+        self._spied: list[tuple[str, Spy]] = []
         for process in access.state.processes.values():
             if process.left is not None or process.role == "launcher":
                 continue
             if process.stack_signal is None or process.stack_file is None:
-                self.mute.append(process)
+                self._spied.append((_title(process), Spy(process.pid)))
                 continue
             path = Path(process.stack_file)
             size = path.stat().st_size if path.exists() else 0
             if send_signal(process.pid, process.stack_signal):
                 self._asked[process.pid] = (process, path, size)
+        if not access.state.processes and access.child:
+            self._spied.append((f"process {access.child}", Spy(access.child)))
 
     def complete(self, mono: float) -> bool:
         """Whether every dump has come and stands still, or its time is over."""
+        if any(spy.running for _, spy in self._spied):
+            return mono - self.began > SPY_WAIT_S
         if mono - self.began > WAIT_S:
             return True
         for pid, (_, path, before) in self._asked.items():
@@ -55,25 +63,48 @@ class Stacks:
         return True
 
     def text(self) -> str:
-        """All stacks, one block a process, the innermost frame first."""
-        blocks = []
-        for process, path, before in self._asked.values():
-            title = f"=== {_title(process)}"
-            try:
-                with path.open("rb") as file:
-                    file.seek(before)
-                    dump = file.read().decode("utf-8", "replace").strip()
-            except OSError as error:
-                dump = f"not readable: {error}"
-            dump = dump or "no answer: its interpreter did not take the signal"
-            blocks.append(f"{title}\n{dump}\n")
-        for process in self.mute:
-            blocks.append(f"=== {_title(process)}\nnot asked: it handles no signal\n")
-        return "\n".join(blocks)
+        """
+        Where each process is in the user's code, then all stacks: the main thread
+        first, of each thread the innermost frame first.
+        """
+        dumps = [
+            (_title(process), *_read(path, before))
+            for process, path, before in self._asked.values()
+        ]
+        for title, spy in self._spied:
+            dump, reason = spy.text()
+            reason = f"not asked: it did not say that it handles our signal; {reason}"
+            dumps.append((title, dump, "" if dump else reason))
+        self.count = sum(1 for _, dump, _ in dumps if dump)
+        self.unseen = "; ".join(dict.fromkeys(why for *_, why in dumps if why))
+        blocks, places = [], []
+        for title, dump, why in dumps:
+            found = threads(dump)
+            what = ordered(found) if found else dump.strip() or why
+            blocks.append(f"=== {title}\n{what}\n")
+            places.append(f"{title}\n  {place(found) if found else why}\n")
+        return "\n".join(["".join(places), *blocks])
+
+    count = 0
+    """Processes whose stacks came, once `text` was made."""
+    unseen = ""
+    """Why others' did not come."""
 
     @property
-    def count(self) -> int:
-        return len(self._asked)
+    def hopeless(self) -> bool:
+        """Nobody was asked, and nobody looks."""
+        return not self._asked and not any(spy.running for _, spy in self._spied)
+
+
+def _read(path: Path, before: int) -> tuple[str, str]:
+    """What was dumped, or why there is nothing."""
+    try:
+        with path.open("rb") as file:
+            file.seek(before)
+            dump = file.read().decode("utf-8", "replace").strip()
+    except OSError as error:
+        return "", f"not readable: {error}"
+    return dump, "" if dump else "no answer: its interpreter did not take the signal"
 
 
 def _title(process: Process) -> str:
@@ -91,16 +122,16 @@ class Stack(Command):
 
     def begin(self, arguments: Mapping[str, Any], mono: float) -> None:
         self.stacks = Stacks(self.access, mono)
-        if not self.stacks.count:
-            self.finish(
-                "refused",
-                "no process can be asked: no probe has connected"
-                if not self.access.state.processes
-                else "no process handles our signal",
-            )
+        if self.stacks.hopeless:
+            self.stacks.text()
+            known = bool(self.access.state.processes)
+            none = "no process said that it handles our signal"
+            none = none if known else "no process can be asked: no probe has connected"
+            reason = self.stacks.unseen.rpartition("; ")[2]
+            self.finish("refused", "; ".join(filter(None, (none, reason))))
 
     def tick(self, mono: float) -> None:
-        if not self.stacks.complete(mono):
+        if self.outcome is not None or not self.stacks.complete(mono):
             return
         folder = self.access.folder / "stacks"
         folder.mkdir(exist_ok=True, mode=0o700)
