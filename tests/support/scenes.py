@@ -581,6 +581,7 @@ def partial() -> RunView:
     )
     for number in (1, 2):
         step(log, number)
+    memory(host(log))
     log.say(
         ev.LedgerMeasured(
             2, 2 * trained, 15_624_298_496, 2 * trained, 2 * trained, 2 * trained, 36
