@@ -148,17 +148,19 @@ def whole_steps(out: Path) -> list[int]:
 
     found = []
     for folder in out.glob("checkpoint-*"):
+        weights = list(folder.glob("*model.safetensors"))
+        states = [folder / "optimizer.pt", folder / "scheduler.pt"]
+        random_states = list(folder.glob("rng_state*.pth"))
         try:
-            for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
-                torch.load(folder / name, weights_only=False)
-            json.loads((folder / "trainer_state.json").read_text())
-            weights = list(folder.glob("*model.safetensors"))
-            assert weights
+            for file in (*states, *random_states):
+                torch.load(file, weights_only=False)
             for file in weights:
                 load_file(file)
-        except (OSError, AssertionError, Exception):
+            json.loads((folder / "trainer_state.json").read_text())
+        except Exception:  # whatever it is, it cannot be loaded
             continue
-        found.append(int(folder.name.rpartition("-")[2]))
+        if weights and random_states:
+            found.append(int(folder.name.rpartition("-")[2]))
     return sorted(found)
 
 
@@ -183,8 +185,9 @@ class Snapshots:
 
 def example(name: str, out: Path, steps: int, *more: str) -> list[str]:
     script = str(examples_folder() / f"{name}.py")
-    words = ["--steps", str(steps), "--rows", "60", "--sample-every", "50"]
-    return [sys.executable, script, "--out", str(out), *words, *more]
+    words = ["--steps", str(steps), "--rows", "60", "--sample-every", "7"]
+    small = ["--batch-size", "1", "--accumulate", "2", "--max-length", "64"]
+    return [sys.executable, script, "--out", str(out), *words, *small, *more]
 
 
 def snapshots(
