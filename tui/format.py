@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from trainwatch.runner.text import duration, plain
+from trainwatch.runner.text import plain
 from trainwatch.runner.text import whole as whole
 from trainwatch.tui.theme import MUTED
 
