@@ -21,9 +21,10 @@ _FRAME = re.compile(
 )
 _SPIED = re.compile(r"^    (?P<name>.+) \((?P<file>[^()]*):(?P<line>\d+)\)$")
 _FOREIGN = re.compile(
-    r"/(?:site|dist)-packages/|/lib(?:64)?/python\d(?:\.\d+)?/|/python\d+\.zip/"
-    r"|/?_trainwatch_probes/|^<frozen |^<__array_function__"
+    r"^.*(?:/(?:site|dist)-packages/|/lib(?:64)?/python\d(?:\.\d+)?/|/python\d+\.zip/"
+    r"|/(?=_trainwatch_probes/))|^<frozen "
 )
+"""What stands before the path of a library's file, where its folder is no news."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Frame:
     def users(self) -> bool:
         """Whether it is code of the user's own."""
         return _FOREIGN.search(self.file) is None
+
+    @property
+    def shown(self) -> str:
+        """The file; a library's without the folder that it is installed in."""
+        return self.file if self.file[:1] == "<" else _FOREIGN.sub("", self.file)
 
     def __str__(self) -> str:
         line = "?" if self.line is None else self.line
@@ -112,7 +118,7 @@ def ordered(found: Iterable[Thread]) -> str:
     for number, thread in enumerate((*listed[:1], *rest)):
         title = f"{thread.title}{' [main]' if number == 0 else ''}"
         lines = [
-            f'  {">" if frame.users else " "} File "{frame.file}", line '
+            f'  {">" if frame.users else " "} File "{frame.shown}", line '
             f"{'?' if frame.line is None else frame.line} in {frame.function}"
             for frame in thread.frames
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from trainwatch.runner.state import SEVERITIES, Finding, RunState
+from trainwatch.runner.verdict import reason
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face
 from trainwatch.tui.format import safe, spread, whole
@@ -15,9 +16,13 @@ SHOWN = 2
 
 
 def standing(state: RunState) -> list[Finding]:
-    """Findings that have not been cleared, serious and new ones first."""
+    """
+    Findings that have not been cleared, serious and new ones first; without the one
+    that the headline gives as the reason of the end.
+    """
     rank = {severity: place for place, severity in enumerate(SEVERITIES)}
-    found = [f for f in state.findings.values() if f.cleared is None]
+    told = reason(state)
+    found = [f for f in state.findings.values() if f.cleared is None and f is not told]
     return sorted(found, key=lambda f: (rank.get(f.severity, len(rank)), -f.since))
 
 
