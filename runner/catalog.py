@@ -7,15 +7,17 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from trainwatch.runner import memo, truth
+from trainwatch.runner import memo, shelf, truth
 from trainwatch.runner.demo import DEMOS
 from trainwatch.runner.errors import LaunchError, RefusedError
 from trainwatch.runner.home import home, run_folders
 from trainwatch.runner.launch import process_words
 from trainwatch.runner.state import RunState
 from trainwatch.runner.summary import RunSummary
+from trainwatch.runner.view import Watch
 
 LAUNCH_S = 30.0
+LIVE_S = 0.2
 
 
 def summaries(limit: int | None = None) -> tuple[RunSummary, ...]:
@@ -36,7 +38,8 @@ def summary(folder: Path) -> RunSummary:
             status="unreadable",
             home=str(home()),
         )
-    lead = _kept_state(folder).lead
+    state, verdict = (_kept_state(folder), "") if facts.over else _live(folder)
+    lead = state.lead
     return RunSummary(
         id=facts.id,
         name=facts.name,
@@ -46,13 +49,26 @@ def summary(folder: Path) -> RunSummary:
         started=facts.started,
         ended=facts.ended,
         step=lead.step if lead else None,
+        verdict=verdict,
         max_steps=lead.training.max_steps if lead and lead.training else None,
         home=str(home()),
     )
 
 
+def _live(folder: Path) -> tuple[RunState, str]:
+    """State and verdict of a run that lives, as far as one can read in a moment."""
+    watch = Watch(folder)
+    try:
+        view = watch.read(LIVE_S)
+    except OSError:
+        return _kept_state(folder), ""
+    finally:
+        watch.close()
+    return view.state, view.verdict.state if view.caught_up else ""
+
+
 def _kept_state(folder: Path) -> RunState:
-    """The state as it was last kept: a list need not be newer than half a minute."""
+    """The state as it was last kept: after the end it is whole."""
     return memo.load(folder)[0]
 
 
@@ -61,6 +77,15 @@ class Catalog:
 
     def runs(self) -> tuple[RunSummary, ...]:
         return summaries()
+
+    def rename(self, folder: Path, name: str) -> str:
+        return shelf.rename(folder, name)
+
+    def remove(self, folder: Path) -> int:
+        return shelf.remove(folder)
+
+    def surplus(self, keep: int) -> list[Path]:
+        return shelf.surplus(keep)
 
     def launch(self, command: str, cwd: str) -> Path:
         """

@@ -65,6 +65,9 @@ LAST = key("G,end", "last", "last", "To the last line", show=False)
 
 OPEN = key("enter", "open", "open", "Open the run under the cursor")
 NEW = key("n", "launch", "new run", "Start a command of your own, or a demo")
+RENAME = key("r", "rename", "rename", "Call the run under the cursor something else")
+REMOVE = key("x", "remove", "remove", "Delete the run under the cursor; asks first")
+PRUNE = key("p", "prune", "prune", "Delete all but the newest runs; asks first")
 QUIT = key("q", "leave", "quit", "Quit; runs go on")
 CANCEL = key("escape,q", "cancel", "cancel", "Change nothing")
 
@@ -84,6 +87,8 @@ RUN_KEYS = [
 HANDS_KEYS = [ABORT, SNAPSHOT, STACK, TYPE, LEAVE, HELP, PALETTE]
 COMMANDS = (ABORT, SNAPSHOT, STACK, TYPE)
 """Keys that mean nothing once the run is over."""
+CHANGES = (NEW, RENAME, REMOVE, PRUNE)
+"""Keys of the list that change it."""
 LIST_KEYS = [DOWN, UP, FIRST, LAST]
 
 LONG = {

@@ -14,6 +14,23 @@ class Catalog(Protocol):
     def runs(self) -> tuple[RunSummary, ...]:
         """All runs, newest first."""
 
+    def rename(self, folder: Path, name: str) -> str:
+        """
+        Raises:
+            TrainwatchError: it was not renamed.
+        """
+
+    def remove(self, folder: Path) -> int:
+        """
+        Delete a run that is over; the bytes it held.
+
+        Raises:
+            TrainwatchError: it was not removed.
+        """
+
+    def surplus(self, keep: int) -> list[Path]:
+        """The runs that are over, but for the `keep` newest, oldest first."""
+
     def launch(self, command: str, cwd: str) -> Path:
         """
         Start `command` in `cwd`; the folder of the new run.

@@ -52,6 +52,22 @@ class RunsListed(Message):
         return isinstance(message, RunsListed)
 
 
+class RunsChosen(Message):
+    """The runs that a pruning would remove."""
+
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        super().__init__()
+        self.folders = folders
+
+
+class RunsChanged(Message):
+    """Runs were renamed or removed, or could not be; `said` tells."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__()
+        self.said = said
+
+
 class DemosListed(Message):
     """The demos that can be started: (name, summary)."""
 

@@ -883,10 +883,27 @@ class FakeCatalog:
 
     summaries: tuple[RunSummary, ...] = SUMMARIES
     launched: list[tuple[str, ...]] = field(default_factory=list)
+    changed: list[tuple[object, ...]] = field(default_factory=list)
     error: Exception | None = None
 
     def runs(self) -> tuple[RunSummary, ...]:
         return self.summaries
+
+    def rename(self, folder: Path, name: str) -> str:
+        if self.error is not None:
+            raise self.error
+        self.changed.append(("rename", folder, name))
+        return name
+
+    def remove(self, folder: Path) -> int:
+        if self.error is not None:
+            raise self.error
+        self.changed.append(("remove", folder))
+        return 1_000_000
+
+    def surplus(self, keep: int) -> list[Path]:
+        over = [run.folder for run in self.summaries if run.ended is not None]
+        return over[keep:][::-1]
 
     def launch(self, command: str, cwd: str) -> Path:
         if self.error is not None:

@@ -18,7 +18,7 @@ from trainwatch.runner.follow import Follower
 from trainwatch.runner.home import find_run
 from trainwatch.runner.manifest import read
 from trainwatch.runner.state import Checkpoint, Process
-from trainwatch.runner.text import duration, size
+from trainwatch.runner.text import duration, plain, size
 from trainwatch.runner.view import RunView, look
 
 POLL_S = 0.2
@@ -33,6 +33,7 @@ def runs(options: argparse.Namespace) -> int:
                 "name": run.name,
                 "command": run.command,
                 "status": run.status,
+                "verdict": run.verdict or None,
                 "started": moment(run.started),
                 "ended": moment(run.ended),
                 "step": run.step,
@@ -46,16 +47,15 @@ def runs(options: argparse.Namespace) -> int:
     if not found:
         print("no runs yet: start one with `trainwatch run -- python train.py`")
         return 0
-    wide = max(len(run.name) for run in found)
+    wide = max(len(plain(run.name)) for run in found)
     for run in found:
         began = time.strftime("%m-%d %H:%M", time.localtime(run.started or 0))
         step = "" if run.step is None else f"step {run.step}"
         if run.step is not None and run.max_steps:
             step += f"/{run.max_steps}"
-        print(
-            f"{run.id}  {run.status:<9} {run.name:<{wide}}  {began}  {step:<14} "
-            f"{run.command}"
-        )
+        state = run.verdict or run.status
+        line = f"{run.id}  {state:<9} {plain(run.name):<{wide}}  {began}  {step:<14} "
+        print(plain(line + run.command))
     return 0
 
 
@@ -66,7 +66,7 @@ def show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(show_document(view, folder), indent=1))
     else:
-        print("\n".join(_show_lines(view)))
+        print("\n".join(plain(line) for line in _show_lines(view)))
     return 0
 
 

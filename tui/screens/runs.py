@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
@@ -13,14 +14,16 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 
 from trainwatch.runner.summary import RunSummary
-from trainwatch.runner.text import duration
+from trainwatch.runner.text import duration, size
 from trainwatch.tui import bindings
 from trainwatch.tui.aside import aside
 from trainwatch.tui.format import ABSENT, fit, roughly, safe
-from trainwatch.tui.messages import RunsListed
+from trainwatch.tui.messages import RunsChanged, RunsChosen, RunsListed
+from trainwatch.tui.screens.bound import READ_ONLY
 from trainwatch.tui.theme import CALM, MUTED, STRONG, UNKNOWN_MARK, VERDICT_MARKS
 from trainwatch.tui.widgets.bar import bar
 from trainwatch.tui.widgets.keyline import KeyLine
+from trainwatch.tui.widgets.prompt import Prompt
 from trainwatch.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ EVERY_S = 2.0
 KEYS = [
     bindings.OPEN,
     bindings.NEW,
+    bindings.RENAME,
+    bindings.REMOVE,
+    bindings.PRUNE,
     *bindings.LIST_KEYS,
     bindings.QUIT,
     bindings.HELP,
@@ -114,6 +120,7 @@ class RunsScreen(Screen[None]):
         self._runs: tuple[RunSummary, ...] = ()
         self._reading = False
         self._error = ""
+        self._about: Path | None = None
         self.listed = False
 
     @property
@@ -129,7 +136,10 @@ class RunsScreen(Screen[None]):
         yield Static(id="heading", markup=False)
         yield Rows()
         yield Static(EMPTY_TEXT, id="empty", markup=False)
-        yield KeyLine(KEYS)
+        yield Static(id="said", markup=False)
+        yield Prompt()
+        idle = bindings.CHANGES if self.watcher.read_only else ()
+        yield KeyLine([key for key in KEYS if key not in idle])
 
     def on_mount(self) -> None:
         self.set_interval(EVERY_S, self._read)
@@ -191,12 +201,106 @@ class RunsScreen(Screen[None]):
         self.action_open()
 
     def action_open(self) -> None:
-        chosen = self.query_one(Rows).chosen
-        run = next((run for run in self._runs if str(run.folder) == chosen), None)
+        run = self._chosen
         if run is not None:
             self.watcher.open_run(run.folder)
 
+    # --- changing the list ---
+
+    def _may_change(self) -> bool:
+        if self.watcher.read_only:
+            self._say(READ_ONLY)
+        return not self.watcher.read_only
+
+    def _say(self, text: str) -> None:
+        line = self.query_one("#said", Static)
+        line.update(Content.styled(safe(text), MUTED))
+        line.display = bool(text)
+
+    @property
+    def _chosen(self) -> RunSummary | None:
+        chosen = self.query_one(Rows).chosen
+        return next((run for run in self._runs if str(run.folder) == chosen), None)
+
+    def action_rename(self) -> None:
+        run = self._chosen
+        if run is not None and self._may_change():
+            self._about = run.folder
+            self.query_one(Prompt).ask("rename", "new name: ", value=run.name)
+
+    def action_remove(self) -> None:
+        run = self._chosen
+        if run is None or not self._may_change():
+            return
+        if run.status in ("starting", "running"):
+            self._say(f"{run.name} is still going: abort it first")
+            return
+        self._ask_to_remove([run])
+
+    def action_prune(self) -> None:
+        if self._may_change():
+            hint = "runs that are over; one that lives always stays"
+            self.query_one(Prompt).ask("prune", "keep how many: ", hint)
+
+    @on(Prompt.Closed)
+    def _thought_better(self) -> None:
+        self.query_one(Rows).focus()
+
+    @on(Prompt.Submitted)
+    def _answered(self, event: Prompt.Submitted) -> None:
+        self.query_one(Prompt).close()
+        self.query_one(Rows).focus()
+        catalog, about, value = self.watcher.catalog, self._about, event.value.strip()
+        if event.purpose == "rename" and about is not None:
+            self._change(lambda: f"now called {catalog.rename(about, value)}")
+        elif event.purpose == "prune" and value.isdigit():
+            aside(
+                "catalog",
+                self.post_message,
+                lambda: RunsChosen(tuple(catalog.surplus(int(value)))),
+            )
+        elif event.purpose == "prune":
+            self._say(f"{value or 'nothing'} is not a number of runs")
+
+    def on_runs_chosen(self, message: RunsChosen) -> None:
+        runs = [run for run in self._runs if run.folder in message.folders]
+        if runs:
+            self._ask_to_remove(runs)
+        else:
+            self._say("nothing to remove: there are no more runs that are over")
+
+    def _ask_to_remove(self, runs: Sequence[RunSummary]) -> None:
+        from trainwatch.tui.screens.remove import RemoveScreen
+
+        catalog = self.watcher.catalog
+
+        def work() -> str:
+            freed = sum(catalog.remove(run.folder) for run in runs)
+            many = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
+            return f"removed {many}: {size(freed)}"
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._change(work)
+
+        self.app.push_screen(RemoveScreen(runs), answered)
+
+    def _change(self, work: Callable[[], str]) -> None:
+        def told() -> RunsChanged:
+            try:
+                return RunsChanged(work())
+            except Exception as error:  # whatever it is, the user sees it
+                return RunsChanged(str(error) or type(error).__name__)
+
+        aside("catalog", self.post_message, told)
+
+    def on_runs_changed(self, message: RunsChanged) -> None:
+        self._say(message.said)
+        self._read()
+
     def action_launch(self) -> None:
+        if not self._may_change():
+            return
         from trainwatch.tui.screens.launch import LaunchScreen
 
         self.app.push_screen(LaunchScreen())
