@@ -25,7 +25,7 @@ STACKED := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 JOBS ?= 2
 SPREAD := -n $(JOBS) --dist loadgroup
 
-.PHONY: demo test test-matrix newest $(MATRIX) check lint types layers unit e2e snapshots pictures clean
+.PHONY: demo test test-matrix newest $(MATRIX) check lint types layers unit e2e snapshots pictures verdicts clean
 .PRECIOUS: $(ROWS)/%/.installed
 
 demo: $(VENV)/.installed
@@ -90,6 +90,11 @@ $(ROWS)/%/.installed: tests/matrix/%.txt pyproject.toml
 	$(ROWS)/$*/bin/python -m pip $(QUIET) install $$(grep '^torch==' $<)
 	$(ROWS)/$*/bin/python -m pip $(QUIET) install -c $< -e '.[train]' pytest pytest-asyncio
 	@touch $@
+
+# docs/verdicts.md, with each verdict held for a minute.
+verdicts:
+	TRAINWATCH_VERDICTS=docs/verdicts.md TRAINWATCH_STUCK_HOLD=60 $(STACKED) \
+		$(BIN)/python -m pytest -q tests/e2e/stuck
 
 clean:
 	rm -rf $(VENV) $(ROWS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -48,7 +48,7 @@ CALM = ("starting", "working", "slow")
 ALARMS = ("stuck", "failing", "failed", "killed", "lost")
 """What may never be said of a control."""
 
-PARALLEL = {"light": 8, "busy": 2, "torch": 4}
+PARALLEL = {"light": 8, "busy": 3, "torch": 4}
 """How many cases run at a time, by what they cost."""
 LOOK_S = 0.25
 START_S = 150.0

@@ -14,6 +14,11 @@ CASES = read()
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.parametrize("name", [c.name for c in CASES.values() if not c.control])
+def test_is_said_in_time_and_stands(board: Board, name: str) -> None:
+    _right(board, name)
+
+
 @pytest.mark.parametrize("name", [c.name for c in CASES.values() if c.control])
 def test_is_never_called_stuck_or_failing(board: Board, name: str) -> None:
     _right(board, name)

@@ -31,8 +31,9 @@ def choice() -> None:
 @case
 def yes_or_no() -> None:
     """The question is printed, the answer read from stdin."""
+    begins("loading the model")
     sys.stdout.write("Run the custom code of this model? [y/N] ")
-    begins("")
+    sys.stdout.flush()
     sys.stdin.readline()
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+import threading
 import time
 from typing import Any
 
@@ -74,10 +76,13 @@ def paced(count: int, seconds: float = 0.1) -> Any:
 def loader_worker_hangs() -> None:
     """A DataLoader worker never comes back from a row."""
 
+    lock = threading.Lock()
+
     def odd(index: int) -> None:
         if index == 4 * WARM:
+            lock.acquire()
             begins("a row that never comes")
-            time.sleep(10**6)
+            lock.acquire()
 
     loop(DataLoader(Rows(1000, odd), batch_size=4, num_workers=1))
 
@@ -98,24 +103,27 @@ def loader_worker_killed() -> None:
 def row_hangs() -> None:
     """A row that never comes, read by the training process itself."""
 
+    storage, program = socket.socketpair()
+
     def odd(index: int) -> None:
         if index == 4 * WARM:
             begins("a row that never comes")
-            time.sleep(10**6)
+            program.recv(1)
 
     loop(DataLoader(Rows(1000, odd), batch_size=4))
+    storage.close()
 
 
 @case
 def data_grows_slow() -> None:
     """From step 30 on a batch takes 40 times as long."""
 
-    def batches() -> Any:
-        yield from paced(30)
-        begins("slow storage")
-        yield from paced(10**6, 4.0)
+    def odd(index: int) -> None:
+        if index == 4 * 30:
+            begins("slow storage")
+        time.sleep(0.025 if index < 4 * 30 else 1.0)
 
-    loop(batches())
+    loop(DataLoader(Rows(10**6, odd), batch_size=4))
 
 
 @case

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -64,7 +65,7 @@ def barrier_of_one() -> None:
     if rank == 0:
         begins("saving")
         group.barrier()
-    time.sleep(10**6)
+    threading.Event().wait()
 
 
 @case
@@ -78,7 +79,7 @@ def one_step_less() -> None:
         model = torch.nn.Linear(8, 1)
         model(torch.ones(4, 8)).square().mean().backward()
         group.all_reduce(model.weight.grad)
-    time.sleep(10**6)
+    threading.Event().wait()
 
 
 @case
@@ -88,7 +89,7 @@ def rank_killed() -> None:
     if rank == 1:
         os.kill(os.getpid(), 9)
     begins("waiting for rank 1")
-    time.sleep(10**6)
+    threading.Event().wait()
 
 
 # --- that end by themselves ---

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -24,9 +25,9 @@ def killed_at_three(row: int) -> int:
     return row
 
 
-def asleep_at_three(row: int) -> int:
+def blocked_at_three(row: int) -> int:
     if row == 3:
-        time.sleep(10**6)
+        threading.Event().wait()
     return row
 
 
@@ -39,11 +40,11 @@ def pool_worker_killed() -> None:
 
 
 @case
-def pool_worker_asleep() -> None:
+def pool_worker_blocked() -> None:
     """A worker of a Pool waits for ever in its row."""
     with fork.Pool(2) as pool:
         begins("Map (num_proc=2)")
-        print(pool.map(asleep_at_three, range(8), chunksize=1))
+        print(pool.map(blocked_at_three, range(8), chunksize=1))
 
 
 @case
