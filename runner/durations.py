@@ -8,7 +8,7 @@ import statistics
 
 from trainwatch.runner.state import PhaseStat
 
-EARLY = 16
+EARLY = 8
 """Durations kept of the beginning, to tell that it has become slower."""
 RECENT = 64
 """Durations kept per phase for its median and 95th percentile."""

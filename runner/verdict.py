@@ -16,6 +16,7 @@ from trainwatch.runner import usual
 from trainwatch.runner.causes.busy import busy, compiling
 from trainwatch.runner.causes.cause import Cause
 from trainwatch.runner.causes.deadlock import deadlock
+from trainwatch.runner.causes.device import device
 from trainwatch.runner.causes.file_lock import file_lock
 from trainwatch.runner.causes.grown import grown
 from trainwatch.runner.causes.idle import asleep, idle
@@ -26,12 +27,13 @@ from trainwatch.runner.causes.pipe import named_pipe, pipe_full
 from trainwatch.runner.causes.ranks import lost_rank, mismatch, waits_for_rank
 from trainwatch.runner.causes.sight import QUIET_S, Sight, sights
 from trainwatch.runner.causes.stopped import stopped
+from trainwatch.runner.causes.swapping import swapping
 from trainwatch.runner.causes.worker import dead_worker, hung_worker
 from trainwatch.runner.memory_death import RULES as DEATHS
 from trainwatch.runner.progress import left_s, so_far, speed, words
 from trainwatch.runner.state import Finding, Process, RunState
 from trainwatch.runner.text import duration
-from trainwatch.runner.unseen import WATCHED_OUTSIDE, log_only
+from trainwatch.runner.unseen import log_only, watched
 
 VERDICTS = (
     "starting",
@@ -63,10 +65,23 @@ CAUSES: tuple[Callable[[Sight], Cause | None], ...] = (
     idle,
     compiling,
     failing,
+    swapping,
+    device,
     grown,
     busy,
 )
 """The surest first; where none is met the phase and its usual time are told."""
+BY_IDLENESS = (
+    network,
+    pipe_full,
+    named_pipe,
+    hung_worker,
+    deadlock,
+    dead_worker,
+    asleep,
+    idle,
+)
+"""Not asked where it may be a device that is waited for."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,8 @@ def judge(state: RunState, now: float) -> Verdict:
         return _ended(state, now)
     sight = sights(state, now)
     for look in CAUSES:
+        if look in BY_IDLENESS and sight.on_device:
+            continue
         cause = look(sight)
         if cause is not None:
             return _told(cause, sight)
@@ -193,7 +210,7 @@ def _unarmed(state: RunState, now: float) -> Verdict:
             since=started,
             age_s=age,
         )
-    mode = f"log-only mode: {reason or 'no probe connected'}; {WATCHED_OUTSIDE}"
+    mode = f"log-only mode: {reason or 'no probe connected'}; {watched(state)}"
     return Verdict(
         "working",
         evidence_status="possible",

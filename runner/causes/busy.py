@@ -9,6 +9,7 @@ from trainwatch.runner.text import duration, size
 
 BUSY_CPU = 20.0
 """Percent of a core."""
+FAULTS = 50.0
 HELD_S = 5.0
 """The interpreter has not run our thread for so long: C code keeps it."""
 COMPILERS = ("cc1plus", "cc1", "nvcc", "cicc", "ptxas", "ninja", "g++", "clang", "ld")
@@ -55,6 +56,9 @@ def busy(sight: Sight) -> Cause | None:
 def _with_what(sight: Sight, own: Signals) -> str:
     if own.beat is not None and own.seen - own.beat > HELD_S:
         return "C code keeps the interpreter; a long call and an endless one look alike"
+    faults = own.major_faults or 0.0
+    if faults > FAULTS:
+        return f"{faults:,.0f} times a second it waits for a page from the disk"
     if (own.read or 0.0) > 1e6:
         return f"reads {size(own.read)}/s"
     below = [s for s in sight.below if (s.cpu or 0.0) > BUSY_CPU]

@@ -6,14 +6,13 @@ import statistics
 
 from trainwatch.runner.causes.cause import Cause
 from trainwatch.runner.causes.sight import Sight
+from trainwatch.runner.durations import EARLY
 from trainwatch.runner.state import PhaseStat, Process
 from trainwatch.runner.text import duration
 
 LATEST = 5
 """Steps that are compared, and TWICE of them where they are very slow."""
 TWICE = 2
-BEFORE = 8
-"""Steps that must be known before."""
 FACTOR, FAR_FACTOR = 2.0, 4.0
 LEAST_S = 0.2
 """Steps that grew by less than this are not told."""
@@ -26,14 +25,10 @@ GROWN_KIND = {"fetch": "data"}
 
 def grown(sight: Sight) -> Cause | None:
     """The last steps are much slower than the first ones of this run."""
-    process = sight.process
-    step = process.phases.get("step") if process else None
-    if process is None or step is None:
+    process, longer = sight.process, slower(sight)
+    if process is None or longer is None:
         return None
-    before = _before(step)
-    now = _now(step, before)
-    if before is None or now is None:
-        return None
+    now, before = longer
     times = f"{now / before:.1f} times the usual {duration(before)}"
     phase, was, takes = _carrier(process, now - before)
     if phase:
@@ -49,15 +44,23 @@ def grown(sight: Sight) -> Cause | None:
     )
 
 
+def slower(sight: Sight) -> tuple[float, float] | None:
+    """Seconds of a step now and before, where they are far apart."""
+    step = sight.process.phases.get("step") if sight.process else None
+    before = _before(step) if step else None
+    now = _now(step, before) if step else None
+    return None if before is None or now is None else (now, before)
+
+
 def _before(step: PhaseStat) -> float | None:
     """The usual step of the beginning, warm-up left out."""
-    return statistics.median(step.early) if len(step.early) >= BEFORE else None
+    return statistics.median(step.early) if len(step.early) >= EARLY else None
 
 
 def _now(step: PhaseStat, before: float | None) -> float | None:
     """The step of now where it is much longer than before."""
     latest = step.recent[-LATEST:]
-    if before is None or step.count <= BEFORE + TWICE or not latest:
+    if before is None or step.count <= EARLY + TWICE or not latest:
         return None
     middle = statistics.median(latest)
     slowest = max(step.early)

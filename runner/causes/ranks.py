@@ -98,10 +98,11 @@ def mismatch(sight: Sight) -> Cause | None:
             zip(ranks, known, strict=True), key=lambda pair: pair[0].pid not in odd
         )[:4]
     )
+    hung = not sight.on_device
     return Cause(
-        "stuck",
+        "stuck" if hung else "slow",
         "distributed",
-        "likely" if odd else "possible",
+        "likely" if odd and hung else "possible",
         (
             f"no progress for {duration(quiet)}, all {len(ranks)} ranks idle, CPU 0",
             told,
@@ -118,6 +119,8 @@ def _may_go_on(sight: Sight, signals: Signals) -> bool:
     """A wait of its own that ends by itself; gloo's have a limit of half an hour."""
     if signals.wait == "timed lock":
         return False
+    if signals.wait == "socket" or signals.target.startswith("tcp "):
+        return True
     return explained(signals) and not sight.sleeps_for_ever(signals)
 
 

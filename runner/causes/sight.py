@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainwatch.runner import usual
-from trainwatch.runner.state import Process, RunState, Signals
+from trainwatch.runner.state import Process, RunState, Signals, Trainable
 from trainwatch.runner.text import duration
 
 FRESH_S = 30.0
@@ -26,6 +26,11 @@ DEADLOCK_S = 8.0
 """Idle for at least so long before anything is called stuck."""
 LONG_SLEEP_S = 6 * 3600.0
 """No program that means to go on sleeps so long at once."""
+
+HOST_DEVICES = ("cpu", "meta", "")
+NO_MODEL = Trainable()
+HOST_PHASES = ("import", "download", "data", "skip", "fetch", "upload", "end")
+"""In all others a program may wait for its device."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,18 @@ class Sight:
     def idle_limit(self) -> float:
         """Seconds of idleness that this phase may have and be well."""
         return max(DEADLOCK_S, 3 * (self.slowest or 0.0))
+
+    @property
+    def on_device(self) -> bool:
+        """
+        It may wait for a device: its thread then sleeps or spins for as long as that
+        takes, with no CPU and no byte, which looks like a lock from outside.
+        """
+        process = self.process
+        if process is None or self.phase in HOST_PHASES:
+            return False
+        devices = {process.memory.device, *(process.trainable or NO_MODEL).devices}
+        return any(name.partition(":")[0] not in HOST_DEVICES for name in devices)
 
     def prints(self, within: float) -> bool:
         """It wrote something not long ago: a sign of life where nothing counts."""

@@ -45,6 +45,12 @@ def names(pids: Iterable[int], looks: Mapping[int, Look]) -> dict[str, int]:
     return dict(Counter(looks[pid].name for pid in pids if pid in looks))
 
 
-def is_fork(look: Look, parent: Look) -> bool:
-    """A worker made by forking: it goes by its parent's name, or by torch's."""
-    return look.name == parent.name or look.name in WORKERS
+def is_worker(look: Look, command: str, parent: str) -> bool:
+    """
+    Was it made to share its parent's work? A fork keeps its parent's command line, a
+    spawned worker names multiprocessing, torch's go by a name of their own. Any other
+    program that was started may end when it likes.
+    """
+    if look.name in WORKERS or "multiprocessing" in command:
+        return True
+    return bool(command) and command == parent

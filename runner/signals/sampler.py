@@ -51,8 +51,9 @@ class Sampler:
         self._tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
         self._traces: dict[int, Trace] = {}
         self._told: dict[int, tuple[float, ev.SignalsSampled]] = {}
-        self._forks: dict[int, set[int]] = {}
-        """Subject -> forks seen below it since it last showed progress."""
+        self._workers: dict[int, set[int]] = {}
+        """Subject -> workers seen below it since it last showed progress."""
+        self._commands: dict[int, str] = {}
         self._files: dict[int, tuple[float, dict[str, int]]] = {}
         self._ends: dict[int, tuple[str, int | None]] = {}
         """Process -> the pipe or lock that it waits for, and who has its other end."""
@@ -93,7 +94,7 @@ class Sampler:
             under = family.below(subject, looks)
             if not _quiet(state, subject, wall):
                 self._trace(subject, mono, looks[subject])
-                self._forks[subject] = self._forks_of(subject, under, looks)
+                self._workers[subject] = self._workers_of(subject, under, looks)
                 continue
             for pid in (subject, *under):
                 found = self._full(pid, looks[pid], looks)
@@ -150,9 +151,10 @@ class Sampler:
     def _forget(self, pid: int) -> None:
         self._traces.pop(pid, None)
         self._told.pop(pid, None)
-        self._forks.pop(pid, None)
+        self._workers.pop(pid, None)
         self._files.pop(pid, None)
         self._ends.pop(pid, None)
+        self._commands.pop(pid, None)
 
     # --- what the looks say together ---
 
@@ -168,18 +170,27 @@ class Sampler:
             since = max(since, trace.idle_since)
         return round(since + offset, 3)
 
-    def _forks_of(
+    def _workers_of(
         self, subject: int, under: Sequence[int], looks: dict[int, Look]
     ) -> set[int]:
         return {
             pid
             for pid in under
-            if looks[pid].status != "Z" and family.is_fork(looks[pid], looks[subject])
+            if looks[pid].status != "Z"
+            and family.is_worker(looks[pid], self._command(pid), self._command(subject))
         }
 
+    def _command(self, pid: int) -> str:
+        """Its command line. It may change with `exec`, which is soon after a fork."""
+        trace = self._traces.get(pid, Trace())
+        if pid not in self._commands or len(trace.looks) < 2:
+            text = self._proc.text(pid, "cmdline") if self._proc else None
+            self._commands[pid] = text or ""
+        return self._commands[pid]
+
     def _ended(self, subject: int, under: Sequence[int], looks: dict[int, Look]) -> int:
-        seen = self._forks.setdefault(subject, set())
-        seen |= self._forks_of(subject, under, looks)
+        seen = self._workers.setdefault(subject, set())
+        seen |= self._workers_of(subject, under, looks)
         return sum(pid not in looks or looks[pid].status == "Z" for pid in seen)
 
     def _body(self, pid: int, offset: float, seen: Look) -> ev.SignalsSampled:
