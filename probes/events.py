@@ -515,6 +515,8 @@ class RunStarted:
     cwd: str = ""
     probes: bool = True
     terminal: bool = True
+    adopted: bool = False
+    """It was started without us."""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ def _run_started(state: RunState, event: ev.Event, body: ev.RunStarted) -> RunSt
             cwd=body.cwd,
             started=event.time,
             probes=body.probes,
+            adopted=body.adopted,
         ),
     )
 

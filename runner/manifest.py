@@ -35,9 +35,11 @@ class Manifest:
     probes: bool = True
     grace: float = GRACE_S
     """Seconds from a SIGTERM to us until somebody kills the run."""
-    python: str = ""
     terminal: bool = True
     """False: its output goes through a pipe."""
+    adopted: bool = False
+    """It was started without us."""
+    python: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=dict)
     devices: list[str] = field(default_factory=list)

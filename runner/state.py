@@ -499,6 +499,7 @@ class RunFacts:
     ended: float | None = None
     detail: str = ""
     probes: bool = True
+    adopted: bool = False
     child: int | None = None
     supervisor: int | None = None
     keeper: int | None = None

@@ -28,6 +28,7 @@ from trainwatch.probes import flight
 from trainwatch.runner import headroom, launch, manifest, orphans, room, sockets
 from trainwatch.runner.abort import Abort
 from trainwatch.runner.accidents.inquiry import Inquiry
+from trainwatch.runner.adoption import refusal
 from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
 from trainwatch.runner.clients import Clients
 from trainwatch.runner.commands import Command, answer, interrupt
@@ -47,6 +48,7 @@ from trainwatch.runner.naming import checked
 from trainwatch.runner.notice import Notices, document, said
 from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.past import Memory, model_of
+from trainwatch.runner.pyspy import OutsideStack
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.saves import UNKNOWN, Saving, expected, place, places
@@ -208,6 +210,7 @@ class Supervisor:
                     facts.cwd,
                     facts.probes,
                     facts.terminal,
+                    facts.adopted,
                 ),
                 at=facts.started,
             )
@@ -300,7 +303,7 @@ class Supervisor:
 
     def _tick(self, mono: float) -> None:
         self._notice_end(mono)
-        if self._terminated:
+        if self._terminated and not self.facts.adopted:
             self._terminated = False
             self._start(Abort, None, {"how": "step", "grace": self.facts.grace})
         if not self._keeper.open and self._due("keeper", mono, 1.0):
@@ -472,6 +475,12 @@ class Supervisor:
 
     def _asked(self, client: socket.socket, message: Mapping[str, Any]) -> None:
         name = message["command"]
+        if self.facts.adopted and (why := refusal(name)):
+            answer(client, "refused", why)
+            return
+        if self.facts.adopted and name == OutsideStack.name:
+            self._start(OutsideStack, client, message)
+            return
         if name in COMMANDS:
             self._start(COMMANDS[name], client, message)
             return
@@ -608,6 +617,8 @@ class Supervisor:
                 self.emit(ev.ProcessLeft("the run ended"), process.pid)
         status, code, number = exit_status(self._exit, aborted)
         detail = "" if self._exit is not None else "nobody saw its exit code"
+        if self.facts.adopted:
+            detail = "it was adopted, and only its parent is told its exit code"
         if self._keeper.lost:
             detail = f"{size(self._keeper.lost)} of its output could not be kept"
         death = memory_death(self.state, status, code, self._kills.rise())

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from trainwatch.runner.state import Process, RunState
 
-WATCHED_OUTSIDE = "output, host and files are watched"
 _TAKES_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
 
@@ -24,6 +23,8 @@ def log_only(state: RunState) -> str | None:
     """
     if any(process.armed for process in state.processes.values()):
         return None
+    if state.run.adopted:
+        return "it was adopted while it ran"
     if not state.run.probes:
         return "started with --no-probes"
     option = isolating_option(state.run.argv)
@@ -33,6 +34,13 @@ def log_only(state: RunState) -> str | None:
     if failed is not None:
         return f"the probes could not begin ({failed.probe_errors[0]})"
     return "no probe connected" if state.over else None
+
+
+def watched_outside(state: RunState) -> str:
+    """What is watched of a run without probes."""
+    if state.run.adopted:
+        return "host and files are watched"
+    return "output, host and files are watched"
 
 
 def isolating_option(argv: Sequence[str]) -> str | None:

@@ -33,7 +33,7 @@ from trainwatch.runner.memory_death import RULES as DEATHS
 from trainwatch.runner.progress import left_s, so_far, speed, words
 from trainwatch.runner.state import Finding, Process, RunState
 from trainwatch.runner.text import duration
-from trainwatch.runner.unseen import log_only, watched
+from trainwatch.runner.unseen import log_only, watched_outside
 
 VERDICTS = (
     "starting",
@@ -210,7 +210,7 @@ def _unarmed(state: RunState, now: float) -> Verdict:
             since=started,
             age_s=age,
         )
-    mode = f"log-only mode: {reason or 'no probe connected'}; {watched(state)}"
+    mode = f"log-only mode: {reason or 'no probe connected'}; {watched_outside(state)}"
     return Verdict(
         "working",
         evidence_status="possible",

@@ -41,9 +41,15 @@ def attach(options: argparse.Namespace) -> int:
     return _open(folder, read_only=options.read_only)
 
 
-def show_run(folder: Path) -> int:
-    """The run's screen; the child's exit code when it ended meanwhile."""
-    _open(folder, ends_with_us=True)
+def show_run(folder: Path, *, ours: bool = True) -> int:
+    """
+    The run's screen; the child's exit code when it ended meanwhile.
+
+    Args:
+        folder: the run directory.
+        ours: the run was started here, so a SIGTERM to us is one to it.
+    """
+    _open(folder, ends_with_us=ours)
     facts = correct(folder)
     if not facts.over:
         return 0

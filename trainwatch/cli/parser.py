@@ -99,6 +99,16 @@ def build() -> argparse.ArgumentParser:
     )
     attach.set_defaults(command=_lazy("app", "attach"))
 
+    adopt = add.add_parser("adopt", help="look from outside at a process that runs")
+    adopt.add_argument("pid", type=_count, metavar="PID", help="the process")
+    adopt.add_argument("--name", help="what to call the run")
+    adopt.add_argument("--detach", action="store_true", help="begin, and leave")
+    adopt.add_argument("--plain", action="store_true", help="print lines, no screen")
+    adopt.add_argument(
+        "--notify", metavar="CMD", help="run CMD when it ends or needs you"
+    )
+    adopt.set_defaults(command=_lazy("adopt", "adopt"))
+
     runs = add.add_parser("runs", help="list the runs")
     _takes_json(runs)
     runs.set_defaults(command=_lazy("inspect", "runs"))

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from trainwatch.runner.state import Process
 from trainwatch.runner.text import duration
-from trainwatch.runner.unseen import WATCHED_OUTSIDE, log_only, unseen
+from trainwatch.runner.unseen import log_only, unseen, watched_outside
 from trainwatch.runner.view import RunView
 from trainwatch.tui.faces import Face
 from trainwatch.tui.format import safe
@@ -57,7 +57,7 @@ class CostLine(Panel):
             text = "no probe has connected: only output, host and files are watched"
             why = log_only(view.state)
             if why is not None:
-                text = f"log-only mode: {why}; {WATCHED_OUTSIDE}"
+                text = f"log-only mode: {why}; {watched_outside(view.state)}"
             return [Content.styled(safe(text), MUTED)]
         rest = counters(view, armed)
         for words in own_cost(view):
