@@ -13,15 +13,19 @@ from trainwatch.runner.fit.plan import TARGETS, Plan
 
 HELPS = 0.99
 """A change is one that helps where the peak is below this share of the one before."""
+ENOUGH = 2
+"""So many single changes that fit are a choice; more would only take longer."""
 SHORTEST = 128
 
 
 @dataclass(frozen=True)
 class Change:
     """
-    Some changes of a plan, in words, and the plan with them.
+    Some changes of a plan, in words, and the plan with them. `kind` is what a single
+    one changes: it is made once.
     """
 
+    kind: str
     words: tuple[str, ...]
     plan: Plan
 
@@ -57,7 +61,8 @@ def singles(plan: Plan) -> Iterator[Change]:
 
 
 def _change(plan: Plan, words: str, **values: object) -> Change:
-    return Change((words,), replace(plan, **values))  # type: ignore[arg-type]
+    changed = replace(plan, **values)  # type: ignore[arg-type]
+    return Change(next(iter(values)), (words,), changed)
 
 
 def search(
@@ -67,37 +72,36 @@ def search(
     fits: Callable[[int], bool],
 ) -> Iterator[tuple[Change, int]]:
     """
-    Every single change that helps, with its peak in bytes; where none of them fits,
-    several at once, one after the other, until they fit or nothing more helps.
+    The single changes that help, with their peaks in bytes, until two of them fit;
+    where none does, several at once, one after the other, until they fit or nothing
+    more helps.
 
     Args:
         peak: the peak of `plan` itself.
         peak_of: simulates; None where a plan cannot be simulated here.
         fits: whether that peak fits.
     """
-    enough = False
-    helped = []
+    enough = 0
+    helped = False
     for change in singles(plan):
         found = peak_of(change.plan)
         if found is not None and found < HELPS * peak:
             yield change, found
-            helped.append((found, change.words[0]))
-            enough = enough or fits(found)
-    if enough or not helped:
+            helped = True
+            enough += fits(found)
+        if enough == ENOUGH:
+            return
+    if not helped or enough:
         return
     words: tuple[str, ...] = ()
-    tried: set[str] = set()
-    while True:
-        untried = [c for c in singles(plan) if c.words[0] not in tried]
-        if not untried:
-            return
-        step = untried[0]
-        tried.add(step.words[0])
+    made: set[str] = set()
+    while step := next((c for c in singles(plan) if c.kind not in made), None):
+        made.add(step.kind)
         found = peak_of(step.plan)
         if found is None or found >= HELPS * peak:
             continue
-        plan, peak, words = step.plan, found, (*words, step.words[0])
+        plan, peak, words = step.plan, found, words + step.words
         if len(words) > 1:
-            yield Change(words, plan), peak
+            yield Change(step.kind, words, plan), peak
         if fits(peak):
             return

@@ -201,7 +201,9 @@ def remedy_lines(places: list[Place]) -> Iterator[str]:
         if not rows:
             continue
         yield ""
-        yield f"What lowers the peak of {gib(simulation.peak.bytes)}, simulated:"
+        kinds = ", ".join(dict.fromkeys(place.device.kind for place in short))
+        yield f"What lowers the peak of {gib(simulation.peak.bytes)} on {kinds}:"
+        width = max(len(" + ".join(words)) for words in rows)
         for words, (peak, fitting) in rows.items():
-            fits = f"fits {', '.join(fitting)}" if fitting else "does not yet fit"
-            yield f"  {' + '.join(words):<44}{gib(peak):>10}  {fits}"
+            fits = f"fits {', '.join(fitting)}" if fitting else "still does not fit"
+            yield f"  {' + '.join(words):<{width}}{gib(peak):>11}  {fits}"

@@ -51,6 +51,17 @@ def test_a_single_change_that_fits_is_enough() -> None:
     assert found(75) == [(("gradient checkpointing",), 70), (("sequences of 512",), 80)]
 
 
+def test_two_that_fit_are_a_choice_and_the_search_ends() -> None:
+    asked: list[Plan] = []
+
+    def counted(plan: Plan) -> int | None:
+        asked.append(plan)
+        return peak_of(plan)
+
+    assert len(list(search(Plan(CONFIG), 100, counted, lambda peak: peak < 90))) == 2
+    assert len(asked) == 2
+
+
 def test_changes_are_taken_together_where_none_is_enough() -> None:
     assert found(60)[2:] == [(("gradient checkpointing", "sequences of 512"), 50)]
 
