@@ -7,8 +7,9 @@ from trainwatch.runner.causes.sight import QUIET_S, Sight
 from trainwatch.runner.state import Signals
 from trainwatch.runner.text import duration, size
 
-BUSY_CPU = 20.0
-"""Percent of a core."""
+BUSY_CPU = 5.0
+"""Percent of a core, what it wanted and did not get included. Others may take most of
+a machine, and what is busy is to stay called so."""
 FAULTS = 50.0
 HELD_S = 5.0
 """The interpreter has not run our thread for so long: C code keeps it."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from trainwatch.cli.headlines import Headlines
 from trainwatch.cli.keyboard import Keyboard, is_terminal
 from trainwatch.probes import events as ev
 from trainwatch.runner import control, truth
@@ -64,6 +65,7 @@ def _follow(folder: Path, page: Page, keyboard: Keyboard | None) -> int:
     prompt = Prompts()
     checked = time.monotonic()
     began = time.time()
+    headlines = Headlines()
     while True:
         moved = tail.read()
         for line in tail.lines:
@@ -84,6 +86,10 @@ def _follow(folder: Path, page: Page, keyboard: Keyboard | None) -> int:
             page.prompt(question, stay=keyboard is not None and is_terminal(1))
         elif keyboard is not None and not prompt.asked:
             keyboard.show()
+        answering = keyboard is not None and bool(prompt.asked)
+        said = None if answering else headlines.look(state, time.time())
+        if said:
+            page.line(said)
         if events or moved:
             continue
         if state.over:
