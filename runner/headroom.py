@@ -144,10 +144,11 @@ def meets_in_time(rising: Trend, process: Process) -> bool:
 
 
 def _levelled(state: RunState) -> str:
-    if any(trend(process, state.host) is not None for process in _trained(state)):
+    live = [p for p in _trained(state) if p.training and not p.training.ended]
+    if not live or any(trend(process, state.host) is not None for process in live):
         return ""
     return "memory rises no more"
 
 
 def _trained(state: RunState) -> tuple[Process, ...]:
-    return tuple(p for p in state.ranks if p.left is None)
+    return tuple(p for p in state.ranks if p.left is None and not p.error_kind)

@@ -18,15 +18,15 @@ POINTS = 256
 """Levels that are kept of a process; of older ones every second is left out."""
 WARM_UP = 2
 """Steps before which nothing is judged: gradients and optimizer state are born."""
-LEAST = 8
+LEAST = 10
 """Bins without which there is no trend."""
 BINS = 24
-AGREE = 0.6
+AGREE = 0.9
 """Kendall's tau from which the levels are taken to rise together."""
 LEAST_RISE = 0.02
 """Share of the level that the rise has to be."""
 LEAST_BYTES = 32_000_000
-NOISE = 3.0
+NOISE = 6.0
 """Times the rise has to be the scatter around the line."""
 
 
@@ -136,13 +136,16 @@ def fitted(
     later = tops[len(tops) // 2 :]
     if len(tops) < LEAST or not rises(tops) or not rises(later):
         return None
-    slope = theil_sen(later)
-    base = statistics.median(y - slope * x for x, y in later)
-    scatter = statistics.median(abs(y - base - slope * x) for x, y in later)
-    rise = slope * (later[-1][0] - later[0][0])
-    whole = tops[-1][1] - tops[0][1]
-    least = max(LEAST_BYTES, LEAST_RISE * later[-1][1])
-    if whole < least or rise < NOISE * scatter or rise < least / 4:
+    whole, slope = theil_sen(tops), theil_sen(later)
+    used = later
+    if 0 < 0.5 * slope < whole < 2 * slope:
+        # It has not changed: more points tell it better.
+        used, slope = tops, whole
+    base = statistics.median(y - slope * x for x, y in used)
+    scatter = statistics.median(abs(y - base - slope * x) for x, y in used)
+    rise = slope * (used[-1][0] - used[0][0])
+    least = max(LEAST_BYTES, LEAST_RISE * tops[-1][1])
+    if rise < least or rise < NOISE * scatter:
         return None
     at = points[-1][0]
     now = base + slope * at
@@ -159,7 +162,7 @@ def highest(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     if len(points) < 2 or points[-1][0] <= points[0][0]:
         return list(points[:1])
     first, last = points[0][0], points[-1][0]
-    bins = min(BINS, max(1, len(points) // 2), int(last - first) + 1)
+    bins = min(BINS, max(LEAST, len(points) // 2), len(points), int(last - first) + 1)
     found: dict[int, tuple[float, float]] = {}
     for x, y in points:
         at = min(bins - 1, int(bins * (x - first) / (last - first)))

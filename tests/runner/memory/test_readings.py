@@ -47,18 +47,18 @@ class Nvml(SimpleNamespace):
 
     gone = False
 
-    def nvmlInit(self) -> None:  # noqa: N802
+    def nvmlInit(self) -> None:
         pass
 
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int:
         if self.gone:
             raise RuntimeError("Driver Not Loaded")
         return 2
 
-    def nvmlDeviceGetHandleByIndex(self, number: int) -> int:  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, number: int) -> int:
         return number
 
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
         return SimpleNamespace(used=100 + handle, total=1000)
 
 
