@@ -29,6 +29,7 @@ from trainwatch.runner import headroom, launch, manifest, orphans, room, sockets
 from trainwatch.runner.abort import Abort
 from trainwatch.runner.accidents.inquiry import Inquiry
 from trainwatch.runner.adoption import refusal
+from trainwatch.runner.awake import keep_awake
 from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
 from trainwatch.runner.clients import Clients
 from trainwatch.runner.commands import Command, answer, interrupt
@@ -222,6 +223,8 @@ class Supervisor:
             )
         )
         self._take_over()
+        if not self.takeover:
+            keep_awake(self.child)
         self._recall("")
         self._kills.look(self.child)
         self.facts = replace(
