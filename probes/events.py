@@ -669,6 +669,8 @@ class CheckpointSeen:
     """Of the file system that it lies on, at that moment."""
     verified: bool = False
     """Every byte of it was read, and checksums fit."""
+    written: Optional[float] = None
+    """When its newest file was changed (wall clock)."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from watchdog.observers import Observer
 
 from trainwatch.probes import events as ev
 from trainwatch.runner import tensors
+from trainwatch.runner.salvage import REMOVED
 
 NAME = re.compile(r"^(?:checkpoint|global_step|step|epoch)[-_]?(\d+)$")
 MARKER = "checkpoint-is-incomplete.txt"
@@ -75,11 +76,12 @@ def inspect(
     Raises:
         OSError: it went away meanwhile (save_total_limit).
     """
-    files = {
-        path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    files, written = {}, 0.0
+    for path in folder.rglob("*"):
+        if path.is_file():
+            stat = path.stat()
+            files[path.relative_to(folder).as_posix()] = stat.st_size
+            written = max(written, stat.st_mtime)
     match = NAME.match(folder.name)
     problems = list(_problems(folder, files, deep))
     if (by_trainer or TRAINER_ONLY in files) and TRAINER_STATE not in files and files:
@@ -101,6 +103,7 @@ def inspect(
         complete=whole,
         resumable=resumable,
         detail="; ".join(problems),
+        written=round(written, 3) or None,
     )
 
 
@@ -231,8 +234,13 @@ class CheckpointWatcher(FileSystemEventHandler):
             for path in still:
                 self._touched.pop(path, None)
         bodies = []
-        for path in sorted(still):
+        for path in still:
             if not path.is_dir():
+                before = self._told.pop(path, None)
+                if before is not None:
+                    bodies.append(
+                        ev.CheckpointSeen(before.path, before.step, detail=REMOVED)
+                    )
                 continue
             try:
                 body = inspect(path, by_trainer=path.parent in self._trainers)
@@ -242,7 +250,7 @@ class CheckpointWatcher(FileSystemEventHandler):
             if self._told.get(path) != body:
                 self._told[path] = body
                 bodies.append(replace(body, disk_free=free))
-        return bodies
+        return sorted(bodies, key=lambda body: body.written or 0.0)
 
     def close(self) -> None:
         if self._started:

@@ -96,6 +96,7 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
                 "detail": checkpoint.detail,
                 "ours": checkpoint.ours,
                 "verified": checkpoint.verified,
+                "written": moment(checkpoint.written),
                 "disk_free": checkpoint.disk_free,
             }
             for checkpoint in state.checkpoints.values()

@@ -697,6 +697,7 @@ def _checkpoint_seen(
         seen=event.time,
         disk_free=body.disk_free if body.disk_free is not None else known.disk_free,
         verified=body.verified or (known.verified and known.bytes == body.bytes),
+        written=body.written if body.written is not None else known.written,
     )
     return replace(state, checkpoints=_put(state.checkpoints, body.path, checkpoint))
 

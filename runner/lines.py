@@ -151,6 +151,8 @@ def _model(body: ev.ModelDescribed, state: RunState, event: ev.Event) -> str:
 
 def _seen(body: ev.CheckpointSeen, state: RunState, event: ev.Event) -> str:
     whole = {True: "complete", False: "not complete", None: "cannot tell if complete"}
+    if body.detail == salvage.REMOVED:
+        return f"checkpoint {body.path} removed"
     detail = f" ({body.detail})" if body.detail else ""
     return f"checkpoint {body.path}  {size(body.bytes)}, {whole[body.complete]}{detail}"
 

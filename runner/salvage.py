@@ -13,29 +13,36 @@ import os
 from trainwatch.runner.state import Checkpoint, RunState
 from trainwatch.runner.text import duration, whole
 
+REMOVED = "removed"
+"""The detail of a checkpoint that is not there any more."""
 AGAIN_S = 60.0
 """So soon after a checkpoint of ours another one wears the disk for little."""
+
+
+def when(checkpoint: Checkpoint) -> float:
+    """When it was written, as far as that is known."""
+    return checkpoint.written or checkpoint.seen
 
 
 def good(state: RunState) -> Checkpoint | None:
     """The newest whole checkpoint."""
     whole = [c for c in state.checkpoints.values() if c.complete is True]
-    return max(whole, key=lambda c: c.seen, default=None)
+    return max(whole, key=when, default=None)
 
 
 def offered(state: RunState) -> Checkpoint | None:
     """The newest checkpoint to resume from."""
     found = [c for c in state.checkpoints.values() if c.complete and c.resumable]
-    return max(found, key=lambda c: (c.step or 0, c.seen), default=None)
+    return max(found, key=when, default=None)
 
 
 def recent(state: RunState, now: float) -> str:
     """ "checkpoint-8 was saved 12 s ago" by us within a minute, else ""."""
     made = [c for c in state.checkpoints.values() if c.ours and c.complete is not False]
-    newest = max(made, key=lambda c: c.seen, default=None)
-    if newest is None or now - newest.seen > AGAIN_S:
+    newest = max(made, key=when, default=None)
+    if newest is None or now - when(newest) > AGAIN_S:
         return ""
-    return f"{name_of(newest)} was saved {whole(now - newest.seen)} ago"
+    return f"{name_of(newest)} was saved {whole(now - when(newest))} ago"
 
 
 def name_of(checkpoint: Checkpoint) -> str:
@@ -60,7 +67,7 @@ def unsaved(state: RunState, now: float) -> str:
             return f"last good is {name_of(known)}, nothing after it is lost"
         return (
             f"last good = step {known.step:,} ({name_of(known)}): "
-            f"{steps(at - known.step)}, {duration(last - known.seen)} lost"
+            f"{steps(at - known.step)}, {duration(last - when(known))} lost"
         )
     done = at - training.first_step
     if done < 1:

@@ -407,6 +407,8 @@ class Checkpoint:
     """Of its file system, when it was seen."""
     verified: bool = False
     """Every byte of it was read."""
+    written: float | None = None
+    """When it was last written to, as far as its files tell."""
 
 
 @dataclass(frozen=True)

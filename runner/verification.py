@@ -55,12 +55,14 @@ def verify(path: Path, *, deep: bool = True) -> ev.CheckpointSeen:
         if path.is_dir():
             return checkpoints.inspect(path, deep=deep, by_trainer=True)
         problem = tensors.problem(path, deep=deep)
+        stat = path.stat()
         return ev.CheckpointSeen(
             path=str(path),
-            bytes=path.stat().st_size,
+            bytes=stat.st_size,
             complete=problem is None,
             resumable=None if problem else False,
             detail=problem or "rescue checkpoint: the script does not resume by itself",
+            written=round(stat.st_mtime, 3),
         )
     except OSError as error:
         return ev.CheckpointSeen(path=str(path), complete=False, detail=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -105,11 +106,16 @@ def test_the_watcher_waits_for_a_save_and_looks_at_all_in_the_end(
     later = time.monotonic() + 60
     watcher._touched[folder] = time.monotonic()
     assert watcher.changed(later, under_way={folder}) == []
-    trainers(out / "checkpoint-3")
+    trainers(out / "checkpoint-10")
     found = watcher.changed(later, everything=True)
-    assert [(f.step, f.complete) for f in found] == [(2, False), (3, True)]
+    assert [(f.step, f.complete) for f in found] == [(2, False), (10, True)]
+    assert abs((found[1].written or 0.0) - time.time()) < 60
     assert all(f.disk_free for f in found)
     assert watcher.changed(later, everything=True) == []
+    shutil.rmtree(out / "checkpoint-10")
+    watcher._touched[out / "checkpoint-10"] = time.monotonic()
+    (gone,) = watcher.changed(later)
+    assert (gone.step, gone.complete, gone.detail) == (10, None, "removed")
     watcher.close()
 
 
@@ -161,6 +167,17 @@ def test_what_is_lost_is_said_in_steps_and_minutes() -> None:
     assert salvage.unsaved(after(9, checkpoint(8, complete=False)), NOW) == lost
     assert salvage.unsaved(after(0), NOW) == "no step was done"
     assert salvage.unsaved(EMPTY, NOW) == "no training had begun"
+
+
+def test_the_last_good_one_is_the_last_that_was_written() -> None:
+    """Not the last that was looked at: in the end all are, at once."""
+    state = after(
+        9, checkpoint(8, written=NOW - 9, seen=NOW), checkpoint(6, written=NOW - 30)
+    )
+    assert salvage.unsaved(state, NOW) == (
+        "last good = step 8 (checkpoint-8): 1 step, 9.0 s lost"
+    )
+    assert salvage.recent(after(9, checkpoint(8, ours=True, written=NOW)), NOW)
 
 
 def test_a_recent_snapshot_is_told_and_the_users_own_is_not() -> None:

@@ -104,6 +104,8 @@ def _show_lines(view: RunView) -> list[str]:
 
 
 def _health(checkpoint: Checkpoint) -> str:
+    if checkpoint.detail == salvage.REMOVED:
+        return salvage.REMOVED
     if checkpoint.complete is False:
         return f"not complete: {checkpoint.detail}"
     resumable = {True: "resumable", False: "not resumable", None: ""}
