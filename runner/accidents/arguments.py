@@ -21,6 +21,8 @@ _NAMES = """
     logging-steps eval-steps dropout temperature nproc-per-node num-processes batch
     rows
 """
+JOINERS = "\u200c\u200d"
+"""Used in scripts and emoji, not only by accident."""
 OPTIONS = frozenset(_NAMES.split())
 """Options that take a number, by the names that most scripts give them."""
 
@@ -132,7 +134,7 @@ def _signs(word: str) -> Accident | None:
             status="likely",
         )
     blank = next((sign for sign in word if sign in BLANKS), None)
-    if blank is not None:
+    if blank is not None and blank not in JOINERS and " " not in word:
         return Accident(
             "shell.blank",
             f"the argument {word!r} holds a blank that is no space",

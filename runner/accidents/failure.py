@@ -18,7 +18,7 @@ from trainwatch.runner.accidents.accident import Accident
 from trainwatch.runner.accidents.interpreter import Interpreter, of_command
 from trainwatch.runner.accidents.mismatch import mismatch
 from trainwatch.runner.accidents.script import read
-from trainwatch.runner.accidents.stray import MARKS, alone, opens_heredoc
+from trainwatch.runner.accidents.stray import alone, opens_heredoc
 from trainwatch.runner.accidents.syntax import Fault
 
 _FRAME = re.compile(r'^ +File "([^"\n]+)", line (\d+)', re.MULTILINE)
@@ -27,6 +27,10 @@ _LAST = re.compile(
     re.MULTILINE,
 )
 _PATH = re.compile(r"No such file or directory: b?'([^'\n]+)'")
+_NOT_LOCAL = re.compile(
+    r"(?:Repo id must[^\n]*: '([^'\n]+)'|Incorrect path_or_model_id: '([^'\n]+)'"
+    r"|: (\S+) is not a local folder|Dataset '([^'\n]+)' doesn't exist)"
+)
 _QUOTED = re.compile(r"'([^'\n]{1,400})'")
 _OPEN = re.compile(r"can't open file '([^'\n]+)'")
 _ARGUMENTS = re.compile(r"error: unrecognized arguments: (.+)$", re.MULTILINE)
@@ -175,7 +179,7 @@ def _name(failure: Failure, setting: Setting) -> Accident | None:
     if script is None or not 0 < where[1] <= len(lines):
         return None
     line = lines[where[1] - 1].strip()
-    if line == found[1] or found[1] in MARKS or opens_heredoc(found[1], line):
+    if line == found[1] or opens_heredoc(found[1], line):
         return alone(found[1], where[1], script.name)
     return None
 
@@ -275,19 +279,35 @@ def _shadowed(
 def _file(failure: Failure, setting: Setting) -> Accident | None:
     found = _PATH.search(failure.message)
     wanted = found[1] if found else ""
+    if wanted and any(Path(file).name == "subprocess.py" for file in failure.files):
+        return Accident(
+            "shell.missing-program",
+            f"there is no program {wanted}",
+            f"Install {wanted}, or put its folder on PATH.",
+        )
     if not wanted:
         quoted = _QUOTED.findall(failure.message)
         wanted = next((word for word in quoted if _like_a_path(word)), "")
-    return _missing(wanted, setting.cwd, "", setting) if wanted else None
+    return _missing(wanted, setting.cwd, "") if wanted else None
+
+
+def _model(failure: Failure, setting: Setting) -> Accident | None:
+    """A folder of a model or of data that was taken for a name on the hub."""
+    found = _NOT_LOCAL.search(failure.message)
+    wanted = next((word for word in found.groups() if word), "") if found else ""
+    if not _like_a_path(wanted):
+        return None
+    accident = _missing(wanted, setting.cwd, "")
+    if accident is None or accident.status == "established":
+        return None  # It may as well be a name on the hub.
+    return accident
 
 
 def _like_a_path(word: str) -> bool:
     return (os.sep in word or Path(word).suffix != "") and "://" not in word
 
 
-def _missing(
-    wanted: str, cwd: str, evidence: str, setting: Setting | None = None
-) -> Accident | None:
+def _missing(wanted: str, cwd: str, evidence: str) -> Accident | None:
     """A file that is not there, with the one that was probably meant."""
     path = Path(cwd, wanted)
     if path.exists():
@@ -301,7 +321,7 @@ def _missing(
             return None
         return Accident(
             "shell.missing-file",
-            f"there is no {shown} in {cwd}",
+            f"there is no {shown}" + ("" if os.path.isabs(wanted) else f" in {cwd}"),
             "Check the name, and the folder that the command is started in.",
             (evidence,) if evidence else (),
         )
@@ -382,7 +402,7 @@ _REASONS: tuple[tuple[tuple[str, ...], Explain], ...] = (
     (("ImportError", "ModuleNotFoundError"), _module),
     (("AttributeError",), _attribute),
     (("TypeError", "AttributeError", "ValueError"), _mismatch),
-    (("FileNotFoundError", "NotADirectoryError", "DatasetNotFoundError"), _file),
-    (("OSError", "HFValidationError"), _file),
+    (("FileNotFoundError", "NotADirectoryError"), _file),
+    (("OSError", "HFValidationError", "DatasetNotFoundError"), _model),
     (("ValueError",), _value),
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainwatch.runner.accidents import arguments, interpreter, shadow, shellscript
 from trainwatch.runner.accidents.accident import Accident
 from trainwatch.runner.accidents.interpreter import Interpreter
-from trainwatch.runner.accidents.script import Script, script_of
+from trainwatch.runner.accidents.script import Script, read, script_of
 from trainwatch.runner.accidents.stray import stray
 from trainwatch.runner.accidents.syntax import Fault, explain, fault
 
@@ -64,8 +66,11 @@ def _python(
         return [undecoded(script)]
     asked = python is not None and python.version != interpreter.ours()
     wrong = None if asked else fault(script.text)
-    if wrong is not None:
+    if wrong is not None and python is not None:
         return [unreadable(script, wrong)]
+    if wrong is not None:
+        guess = unreadable(script, wrong)
+        return [replace(guess, status="possible", severity="attention")]
     tree = script.tree()
     if tree is None:
         return []
@@ -74,8 +79,14 @@ def _python(
     imports = shadow.imported(tree)
     if not environment.get("PYTHONSAFEPATH"):
         beside = neighbours(script.folder, script.path.name)
-        found += shadow.shadows(imports, beside, shown(script.folder, cwd))
-    lacking = next((name for name in NEEDED if name in imports), None)
+        folder = shown(script.folder, cwd)
+        own = [name for name in imports if has_all(script.folder, name, imports[name])]
+        found += shadow.shadows(imports, beside, folder, own)
+    needed = [
+        node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    at_once = shadow.imported(ast.Module(list(needed), []))
+    lacking = next((name for name in NEEDED if name in at_once), None)
     if lacking and python is not None and python.has(lacking) is False:
         folders = [Path(cwd), script.folder]
         other = other_with(lacking, python, folders, environment)
@@ -112,6 +123,19 @@ def neighbours(folder: Path, but: str) -> list[str]:
     except OSError:
         return found
     return found
+
+
+def has_all(folder: Path, module: str, names: Collection[str]) -> bool:
+    """Whether the file of a module in `folder` has these names, and there are any."""
+    if not names or not (folder / f"{module}.py").is_file():
+        return False
+    there = read(folder / f"{module}.py", module)
+    text = there.text if there is not None else ""
+    return all(
+        re.search(rf"^(?:(?:async )?def|class) {re.escape(name)}\b", text, re.MULTILINE)
+        or re.search(rf"^{re.escape(name)}\s*[:=]", text, re.MULTILINE)
+        for name in names
+    )
 
 
 def _is_package(entry: os.DirEntry[str]) -> bool:

@@ -76,7 +76,10 @@ def imported(tree: ast.Module) -> Mapping[str, frozenset[str]]:
 
 
 def shadows(
-    imports: Mapping[str, Collection[str]], beside: Collection[str], folder: str
+    imports: Mapping[str, Collection[str]],
+    beside: Collection[str],
+    folder: str,
+    own: Collection[str] = (),
 ) -> list[Accident]:
     """
     The modules that files beside the script take the place of.
@@ -85,6 +88,8 @@ def shadows(
         imports: what `imported` found.
         beside: files `x.py` and packages `x/` (those with an `__init__.py`).
         folder: how that folder is called in sentences.
+        own: modules that the script means when it imports them: the file beside it
+            has all the names that are taken from it.
     """
     found = []
     uses = any(name in LIBRARIES for name in imports)
@@ -92,9 +97,10 @@ def shadows(
         name = entry.removesuffix("/").removesuffix(".py")
         if name in ALWAYS:
             continue
-        if name in imports and (name in LIBRARIES or name in sys.stdlib_module_names):
+        direct = name in imports and name not in own
+        if direct and (name in LIBRARIES or name in sys.stdlib_module_names):
             found.append(shadow(name, entry, folder))
-        elif uses and (name in BENEATH or (name in LIBRARIES and name not in imports)):
+        elif uses and (name in BENEATH or name in LIBRARIES):
             found.append(shadow(name, entry, folder, direct=False))
     return found
 
@@ -118,6 +124,6 @@ def shadow(name: str, entry: str, folder: str, *, direct: bool = True) -> Accide
         f"{entry} beside the script hides {what} {name}",
         f"Rename {entry} in {folder}, and delete its copy in __pycache__.",
         (f"{who} finds {folder}/{entry} first",),
-        severity="serious" if direct else "attention",
+        severity="serious" if direct and library else "attention",
         status="likely",
     )

@@ -100,7 +100,7 @@ def _bound(tree: ast.Module) -> set[str]:
 
 
 def _defines_any(function: ast.expr) -> bool:
-    names = ("exec", "globals", "setattr")
+    names = ("exec", "globals", "locals", "vars", "setattr")
     return isinstance(function, ast.Name) and function.id in names
 
 

@@ -66,6 +66,8 @@ def test_slips(words: list[str], rule: str, do: str) -> None:
         "",
         "https://x.org/a--lr",
         "--top_p0",
+        "Bonjour\u00a0: \u00e7a va",
+        "\U0001f469\u200d\U0001f4bb",
     ],
 )
 def test_ordinary_words_are_no_slips(word: str) -> None:

@@ -145,7 +145,14 @@ def test_data_is_looked_for_in_the_wrong_folder(tmp_path: Path) -> None:
     [
         ("FileNotFoundError", "[Errno 2] No such file or directory: 'trian.jsonl'"),
         ("FileNotFoundError", "Unable to find '{folder}/trian.jsonl'"),
-        ("HFValidationError", "Repo id must be in the form: './trian.jsonl'"),
+        (
+            "HFValidationError",
+            "Repo id must be in the form 'a/b': './trian.jsonl'. Use `repo_type`",
+        ),
+        (
+            "OSError",
+            "./trian.jsonl is not a local folder and is not a valid model identifier",
+        ),
     ],
 )
 def test_a_name_that_was_mistyped(kind: str, message: str, tmp_path: Path) -> None:
@@ -155,6 +162,15 @@ def test_a_name_that_was_mistyped(kind: str, message: str, tmp_path: Path) -> No
     assert found is not None
     assert found.do == "Use train.jsonl"
     assert found.status == "possible"
+
+
+def test_a_program_that_is_not_installed(tmp_path: Path) -> None:
+    text = "FileNotFoundError: [Errno 2] No such file or directory: 'nvcc'"
+    path = Path("/usr/lib/python3.11/subprocess.py")
+    error = Failure("FileNotFoundError", text, trace(path, 1, "x", text))
+    found = explain(error, setting(tmp_path))
+    assert found is not None
+    assert found.summary == "there is no program nvcc"
 
 
 def test_a_module_that_another_python_here_has(tmp_path: Path) -> None:
@@ -251,7 +267,9 @@ def test_without_a_probe_the_output_tells_the_failure() -> None:
         Failure("RuntimeError", "RuntimeError: CUDA out of memory"),
         Failure("KeyError", "KeyError: 'text'"),
         Failure("ValueError", "ValueError: bad"),
-        Failure("OSError", "OSError: [Errno 28] No space left on device"),
+        Failure("OSError", "OSError: [Errno 28] No space left on device: '/x/y.pt'"),
+        Failure("OSError", "OSError: Qwen/Qwen9 is not a local folder and is not"),
+        Failure("PermissionError", "PermissionError: [Errno 13] denied: '/x/y.pt'"),
         Failure("AttributeError", "AttributeError: 'NoneType' object has no x"),
         Failure("SyntaxError", "SyntaxError: ?"),
         Failure("ImportError", "ImportError: libcudart.so.12: cannot open"),

@@ -57,6 +57,31 @@ def test_a_module_is_hidden_only_by_a_package_or_a_file(tmp_path: Path) -> None:
     assert seen(tmp_path, text) == ["shell.shadow"]
 
 
+def test_a_module_of_ones_own_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "statistics.py").write_text("def gain(x):\n    return x\nLIMIT = 3\n")
+    assert seen(tmp_path, "from statistics import gain, LIMIT\n") == []
+    assert seen(tmp_path, "from statistics import mean\n") == ["shell.shadow"]
+
+
+def test_where_the_python_is_not_known_it_is_possible(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("kimport torch\n")
+    found = look(["uv", "run", "train.py"], str(tmp_path), {"PATH": ""}).accidents
+    assert [(a.rule, a.status) for a in found] == [("shell.stray", "possible")]
+
+
+def test_an_optional_import_is_not_missing(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "try:\n    import torch\nexcept ImportError: 1\n"
+    )
+    for name, module in (("bare", "numpy"), ("venv", "torch")):
+        packages = tmp_path / name / "lib/python3.12/site-packages" / module
+        packages.mkdir(parents=True)
+        (tmp_path / name / "pyvenv.cfg").write_text("version = 3.12.1\n")
+        (tmp_path / name / "bin").mkdir()
+        (tmp_path / name / "bin/python").symlink_to(sys.executable)
+    assert look(["bare/bin/python", "train.py"], str(tmp_path), {}).accidents == ()
+
+
 def test_a_python_without_torch_beside_one_with_it(tmp_path: Path) -> None:
     for name, module in (("bare", "numpy"), ("venv", "torch")):
         packages = tmp_path / name / "lib/python3.12/site-packages" / module

@@ -15,8 +15,8 @@ from trainwatch.runner.accidents.shadow import imported, shadows
         ("import torch\n", "torch.py", "serious"),
         ("from datasets import load_dataset\n", "datasets/", "serious"),
         ("import tokenizers.models\n", "tokenizers.py", "serious"),
-        ("import random\n", "random.py", "serious"),
-        ("def f():\n    import random\n", "random.py", "serious"),
+        ("import random\n", "random.py", "attention"),
+        ("def f():\n    import random\n", "random.py", "attention"),
         ("import torch\n", "random.py", "attention"),
         ("import torch\n", "types.py", None),  # imported before any script
         ("import torch\n", "queue.py", "attention"),
