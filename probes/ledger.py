@@ -2,7 +2,7 @@
 Where the bytes are: weights, gradients and optimizer state of live tensors.
 
 Measured once after the first step and again when the optimizer's groups change.
-A storage counts once, whoever shares it.
+A storage counts once, whoever shares it: tied weights, views, flat buffers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, Iterator, List, Optional, Set
 from .events import LedgerMeasured
 
 _QUANT_STATE = ("absmax", "code", "offset")
+_FIRST, _SECOND = ("exp_avg", "state1"), ("exp_avg_sq", "state2")
+"""The moments by name; the second ones are those of bitsandbytes."""
 
 
 class Storages:
@@ -36,9 +38,24 @@ def local(tensor: Any) -> Any:
     return tensor if shard is None else shard
 
 
+def held_by(tensor: Any) -> Iterator[Any]:
+    """The plain tensors that hold the bytes of one, which may wrap several: a shard,
+    or the codes and scales of a quantized one."""
+    tensor = local(tensor)
+    flatten = getattr(type(tensor), "__tensor_flatten__", None)
+    if flatten is None:
+        yield tensor
+        return
+    for name in flatten(tensor)[0]:
+        yield from held_by(getattr(tensor, name))
+
+
 def tensors_of(parameter: Any) -> Iterator[Any]:
-    """A parameter's tensor, and the quantization state of a 4-bit one."""
-    yield local(parameter)
+    """A parameter's tensors, and what a 4-bit or 8-bit one is scaled by."""
+    yield from held_by(parameter)
+    scales = getattr(parameter, "SCB", None)
+    if hasattr(scales, "untyped_storage"):
+        yield scales
     state = getattr(parameter, "quant_state", None)
     while state is not None:
         for name in _QUANT_STATE:
@@ -51,7 +68,7 @@ def tensors_of(parameter: Any) -> Iterator[Any]:
 def _inside(value: Any, depth: int = 0) -> Iterator[Any]:
     """The tensors in a piece of optimizer state."""
     if hasattr(value, "untyped_storage"):
-        yield local(value)
+        yield from held_by(value)
     elif isinstance(value, dict) and depth < 4:
         for item in value.values():
             yield from _inside(item, depth + 1)
@@ -66,7 +83,8 @@ def gradient_bytes(optimizer: Any) -> int:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:
-                gradients.add(local(parameter.grad))
+                for tensor in held_by(parameter.grad):
+                    gradients.add(tensor)
     return gradients.bytes
 
 
@@ -97,7 +115,8 @@ def measure(
             for tensor in tensors_of(parameter):
                 into.add(tensor)
         for _, buffer in model.named_buffers():
-            frozen.add(local(buffer))
+            for tensor in held_by(buffer):
+                frozen.add(tensor)
     if not models:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
@@ -108,9 +127,14 @@ def measure(
         if not isinstance(state, dict):
             continue
         for name, value in state.items():
-            into = {"exp_avg": first, "exp_avg_sq": second}.get(name, other)
+            into = first if name in _FIRST else second if name in _SECOND else other
             for tensor in _inside(value):
                 into.add(tensor)
+    for group in optimizer.param_groups if models else ():
+        for parameter in group["params"]:
+            # What only the optimizer holds: copies of the weights in float32.
+            for tensor in tensors_of(parameter):
+                other.add(tensor)
     return LedgerMeasured(
         step=step,
         weights_trainable=trainable.bytes,
