@@ -922,8 +922,8 @@ def decode(line: Union[str, bytes]) -> Event:
     envelope: Dict[str, Any] = {
         "v": _integer(data.get("v", SCHEMA_VERSION)),
         "seq": _integer(data.get("seq", 0)),
-        "time": _number(data.get("time")),
-        "mono": _number(data.get("mono", 0.0)),
+        "time": _moment(data.get("time")),
+        "mono": _moment(data.get("mono", 0.0)),
         "rank": None if data.get("rank") is None else _integer(data["rank"]),
         "pid": _integer(data.get("pid", 0)),
     }
@@ -957,6 +957,17 @@ def _number(value: Any) -> float:
     if isinstance(value, str) and value in _NAMED_FLOATS:
         return _NAMED_FLOATS[value]
     raise MalformedEvent("%.40r is not a number" % (value,))
+
+
+LATEST = 1 << 35
+"""Seconds; the year 3058. No clock is later, and not every calendar can say more."""
+
+
+def _moment(value: Any) -> float:
+    time = _number(value)
+    if 0 <= time <= LATEST:
+        return time
+    raise MalformedEvent("%.40r is not a time" % (value,))
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainwatch.probes import events as ev
 from trainwatch.runner import forecast, progress, review, room, salvage
 from trainwatch.runner.bill import RANK, bill, lora
 from trainwatch.runner.durations import percentile, usual
@@ -458,8 +459,8 @@ def review_document(state: RunState) -> dict[str, Any]:
 
 
 def moment(time: float | None) -> str | None:
-    """RFC 3339 with milliseconds, in UTC."""
-    if time is None:
+    """RFC 3339 with milliseconds, in UTC; None for what no calendar can say."""
+    if time is None or not 0 <= time <= ev.LATEST:
         return None
     when = datetime.datetime.fromtimestamp(time, datetime.timezone.utc)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -33,7 +33,7 @@ def describe(event: ev.Event, state: RunState) -> str | None:
     if event.rank is not None and len(state.ranks) > 1:
         rank = f"rank {event.rank}: "
     clock = time.strftime("%H:%M:%S", time.localtime(event.time))
-    return f"{clock} {rank}{plain(text)}"
+    return f"{clock} {rank}{' '.join(plain(text).splitlines())}"
 
 
 def _of(step: int | None, state: RunState, pid: int) -> str:

@@ -54,11 +54,12 @@ _ESCAPES = re.compile(
     r"|[PX^_][^\x1b]*(?:\x1b\\|$)"  # DCS, SOS, PM, APC
     r"|[ -/]*[0-~])"
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def plain(line: str) -> str:
-    """`line` without escape sequences and control characters, tabs kept."""
+    """`line` without escape sequences, control characters and halves of characters;
+    tabs and newlines are kept."""
     if line.isprintable():
         return line
     return _CONTROLS.sub("", _ESCAPES.sub("", line))
