@@ -15,6 +15,7 @@ from trainwatch.runner.bill import RANK, bill, lora
 from trainwatch.runner.durations import percentile, usual
 from trainwatch.runner.generation import cap_share, left_s, row_cap_share
 from trainwatch.runner.memory import rest_is_activations, rest_of_peak
+from trainwatch.runner.shares import shares
 from trainwatch.runner.state import (
     Checkpoint,
     DeviceTimes,
@@ -201,6 +202,7 @@ def process_document(process: Process, now: float, over: bool) -> dict[str, Any]
         },
         "resumed": resumed_document(training.resumed if training else None),
         "phases": phases_document(process.phases),
+        "shares": {name: _number(v) for name, v in shares(process).items()},
         "device": device_document(process.device),
         "memory": memory_document(process),
         "trainable": trainable_document(process),

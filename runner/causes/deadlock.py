@@ -25,8 +25,9 @@ def deadlock(sight: Sight) -> Cause | None:
                 "deadlock",
                 "likely",
                 (f"{sight.stopped_for()}, CPU 0", why),
-                "t shows where each thread waits; forked workers: num_proc=1, "
-                "TOKENIZERS_PARALLELISM=false",
+                "num_proc=1, TOKENIZERS_PARALLELISM=false"
+                if "fork" in why
+                else "t shows where each thread waits",
             )
     return _closed(sight)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from trainwatch.runner.verdict import Verdict
 from trainwatch.runner.view import NOTHING, RunView
 from trainwatch.tui.faces import Face, old
 from trainwatch.tui.format import ago, safe, spread, wrapped
@@ -17,7 +18,8 @@ MOST = 3
 
 
 class Headline(Panel):
-    """What the run is doing, in two lines that can be read from afar."""
+    """What the run is doing, in two lines that can be read from afar, and what helps
+    where it does not go on."""
 
     DEFAULT_CSS = """
     Headline {
@@ -37,7 +39,9 @@ class Headline(Panel):
         return (
             view is NOTHING,
             view.verdict.state,
+            view.verdict.kind,
             view.verdict.evidence_status,
+            view.verdict.do,
             view.supervised,
             view.state.over and view.verdict.facts,
             view.state.lead and view.state.lead.phase.name,
@@ -67,4 +71,10 @@ class Headline(Panel):
             ),
             spread(indent + notes[0], right, width),
             *(indent + note for note in notes[1:]),
+            *(indent + note for note in wrapped(_help(verdict), room)[:1]),
         ]
+
+
+def _help(verdict: Verdict) -> str:
+    """What helps. A finding has it in its own panel."""
+    return "" if verdict.state == "failing" else safe(verdict.do)
