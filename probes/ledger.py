@@ -89,8 +89,12 @@ def gradient_bytes(optimizer: Any) -> int:
 
 
 def layout(optimizer: Any) -> List[int]:
-    """Changes when parameters are added to or taken from `optimizer`."""
-    return [id(optimizer), *(len(group["params"]) for group in optimizer.param_groups)]
+    """Changes when parameters are added to, taken from or unfrozen in `optimizer`."""
+    trained = [
+        sum(p.requires_grad for p in group["params"])
+        for group in optimizer.param_groups
+    ]
+    return [id(optimizer), *trained]
 
 
 def measure(

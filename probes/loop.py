@@ -24,7 +24,7 @@ from .commands import Request, Requests
 from .events import LengthGuessed, TrainingBegan, TrainingEnded
 from .flight import AGAIN, NUMBER, RING, SHIFT
 from .forecast import Forecaster
-from .guard import around, guarded
+from .guard import around, follow, guarded
 from .nesting import BACKWARD, FETCH, INSIDE
 from .process import Process
 from .references import References
@@ -557,6 +557,19 @@ class Loop:
             self._gradients = ledger.gradient_bytes(optimizer)
             self.forecaster.before_step(optimizer, self._step_under_way())
 
+    @guarded("loop")
+    def look_again(self, now: float) -> None:
+        """On the connection's thread: have the next step look at changed groups."""
+        optimizer = self._described() if self._described is not None else None
+        if optimizer is not None and ledger.layout(optimizer) != self._layout:
+            self._looked_at = 0
+
+    @guarded("loop")
+    def groups_changed(self, args: Any, result: Any) -> None:
+        """A group was added: its first step is forecast too."""
+        if self._looked_at == id(args[0]):
+            self._looked_at = 0
+
     def _measure(self, optimizer: Any) -> None:
         gradients, self._gradients = self._gradients, None
         if gradients is None:
@@ -626,6 +639,7 @@ def install(process: Process, module: Any) -> None:
     torch = module
     loop = process.loop = Loop(process, timeline, torch)
     process.endings.append(loop.end)
+    process.ticks.append(loop.look_again)
     wrap_phase(
         timeline,
         "backward",
@@ -648,3 +662,4 @@ def install(process: Process, module: Any) -> None:
     optimizers.register_optimizer_step_post_hook(loop.optimizer_ended)
     base = torch.optim.Optimizer
     base.__init__ = around(base.__init__, loop.optimizer_created, loop.created)
+    follow(base, "add_param_group", loop.groups_changed)

@@ -201,3 +201,37 @@ def test_an_error_switches_off_the_forecast_and_nothing_else() -> None:
     forecast.Forecaster(stage).before_step(broken, 1)  # type: ignore[arg-type]
     assert errors == ["forecast"]
     guard.tell_to(lambda probe, error: None)
+
+
+@pytest.mark.e2e
+def test_new_groups_are_forecast_and_measured_again(run: Any) -> None:
+    done = run(
+        """
+        import time
+        import torch
+
+        first, second = torch.nn.Linear(300, 300), torch.nn.Linear(200, 200)
+        optimizer = torch.optim.AdamW(first.parameters())
+
+        def train(until):
+            while time.monotonic() < until:
+                loss = first(torch.randn(4, 300)).sum()
+                loss = loss + second(torch.randn(4, 200)).sum()
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                time.sleep(0.05)
+
+        train(time.monotonic() + 0.3)
+        optimizer.add_param_group({"params": list(second.parameters())})
+        train(time.monotonic() + 1.5)
+        """
+    ).check()
+    bytes_of = [4 * (n * n + n) for n in (300, 200)]
+    ledgers = done.of("ledger_measured")
+    assert [one.exp_avg for one in ledgers] == [bytes_of[0], sum(bytes_of)]
+    told = [f for f in done.of("forecast") if f.phase == "optimizer"]
+    assert [f.state for f in told] == [2 * size + 2 * jump.STEP for size in bytes_of]
+    assert [f.fits for f in told] == [True, True]
+    met = [m for m in done.of("forecast_met") if m.phase == "optimizer"]
+    assert met[0].state == met[0].state_got
