@@ -144,7 +144,7 @@ def find_program(argv: Sequence[str], cwd: str, environment: Mapping[str, str]) 
             raise LaunchError(f"{command} is a folder", 126)
         if os.sep in command and os.path.exists(path):
             raise LaunchError(f"permission denied: {command} is not executable", 126)
-        hint = ""
+        hint = like(command, environment)
         if command.endswith(".py") and os.path.exists(path):
             hint = f": did you mean `python {command}`?"
         raise LaunchError(f"command not found: {command}{hint}", 127)
@@ -166,6 +166,24 @@ def meant(path: str, cwd: str) -> str:
 
     found = nearby(os.path.basename(path), Path(os.path.dirname(path)), most=1)
     return f": did you mean {os.path.relpath(found[0], cwd)}?" if found else ""
+
+
+def like(command: str, environment: Mapping[str, str]) -> str:
+    """The program that a mistyped command probably means; "" without one."""
+    from trainwatch.runner.accidents.place import program_like
+
+    found = program_like(command, environment.get("PATH", ""))
+    return f": did you mean {found}?" if found else ""
+
+
+def unstarted(program: str, name: str) -> str:
+    """What in its first line keeps a script from starting; "" where nothing does."""
+    from trainwatch.runner.accidents.script import read
+    from trainwatch.runner.accidents.shellscript import first_line
+
+    script = read(Path(program), name)
+    slip = first_line(script.text, name) if script is not None else None
+    return f": {slip.summary}. {slip.do}" if slip is not None else ""
 
 
 def python_script(argv: Sequence[str]) -> str | None:
@@ -277,7 +295,7 @@ def _spawn(
     if "errno" in result:
         reason = os.strerror(result["errno"])
         code = 127 if result["errno"] == errno.ENOENT else 126
-        raise LaunchError(f"{argv[0]}: {reason}", code)
+        raise LaunchError(f"{argv[0]}: {reason}{unstarted(program, argv[0])}", code)
 
 
 def _detach(report_from: int, folder: Path) -> None:

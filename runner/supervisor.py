@@ -409,10 +409,8 @@ class Supervisor:
             self._recall(model_of(self.state.lead))
         if isinstance(body, (ev.Forecast, ev.ForecastMet)):
             self._look_at_memory()
-        if isinstance(body, ev.ExceptionRaised):
-            versions = self.state.processes[event.pid].libraries
-            for found in self._inquiry.failed(body, versions):
-                self.emit(found)
+        for found in self._inquiry.event(event, self.state):
+            self.emit(found)
         for command in self._commands:
             command.event(event)
 

@@ -20,10 +20,14 @@ from trainwatch.probes import events as ev
 from trainwatch.runner.accidents import failure, look
 from trainwatch.runner.accidents.accident import Accident
 from trainwatch.runner.accidents.interpreter import Interpreter
+from trainwatch.runner.accidents.missing import not_opened
+from trainwatch.runner.accidents.reasons import explain
 from trainwatch.runner.accidents.script import Script
 from trainwatch.runner.accidents.syntax import Fault
+from trainwatch.runner.accidents.usage import refused
 from trainwatch.runner.console import Tail
 from trainwatch.runner.files import complain
+from trainwatch.runner.state import RunState
 
 Look = Callable[[], list[ev.FindingRaised]]
 
@@ -59,27 +63,36 @@ class Inquiry:
         self._setting = failure.Setting(argv, cwd, environment)
         self._looked = not first
         self._explained = False
+        self._programs: dict[int, str] = {}
         self._asked: tuple[subprocess.Popen[str], Script, float] | None = None
 
     def tick(self) -> list[ev.FindingRaised]:
         """The look, at the first call; later what the other Python answers."""
         return self._without_fail(self._tick)
 
-    def failed(
-        self, body: ev.ExceptionRaised, versions: Mapping[str, str]
-    ) -> list[ev.FindingRaised]:
+    def event(self, event: ev.Event, state: RunState) -> list[ev.FindingRaised]:
         """
         The slip behind an exception that nobody caught.
 
         Args:
-            body: the exception.
-            versions: libraries that its process had imported -> version.
+            event: any event of a training process.
+            state: the run's state after it.
         """
+        body = event.body
+        if isinstance(body, ev.ProcessJoined):
+            self._programs[event.pid] = body.executable
+        if not isinstance(body, ev.ExceptionRaised):
+            return []
         if body.message.startswith("in thread "):
             return []
+        process = state.processes.get(event.pid)
+        setting = replace(
+            self._setting,
+            versions=process.libraries if process is not None else {},
+            program=self._programs.get(event.pid, ""),
+        )
         last = failure.Failure(body.kind, body.message, body.traceback)
-        self._setting = replace(self._setting, versions=versions)
-        return self._without_fail(lambda: self._told(last))
+        return self._without_fail(lambda: self._told(last, setting))
 
     def ended(self, code: int | None, folder: Path) -> list[ev.FindingRaised]:
         """
@@ -127,18 +140,20 @@ class Inquiry:
         output = "\n".join(tail.shown())
         tail.close()
         setting = self._setting
-        accident = failure.refused(output, setting.argv)
-        accident = accident or failure.not_opened(output, setting.cwd)
+        accident = refused(output, setting.argv)
+        accident = accident or not_opened(output, setting.cwd)
         if accident is not None:
             self._explained = True
             return [accident.finding(ended=True)]
         last = failure.said(output)
-        return self._told(last) if last is not None else []
+        return self._told(last, setting) if last is not None else []
 
-    def _told(self, last: failure.Failure) -> list[ev.FindingRaised]:
+    def _told(
+        self, last: failure.Failure, setting: failure.Setting
+    ) -> list[ev.FindingRaised]:
         if self._explained:
             return []
-        accident = failure.explain(last, self._setting)
+        accident = explain(last, setting)
         if accident is None:
             return []
         self._explained = True

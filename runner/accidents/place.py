@@ -19,6 +19,7 @@ DEEP = 3
 """Folders below, and ABOVE folders above with what lies DEEP - 1 below them."""
 ABOVE = 2
 ALIKE = 0.75
+ALIKE_PROGRAM = 0.85
 SKIP = {
     "node_modules",
     "site-packages",
@@ -54,6 +55,16 @@ def alike(name: str, names: list[str]) -> list[str]:
     same = [other for other in names if os.path.splitext(other)[1] == ending]
     close = difflib.get_close_matches(name, same, 3, ALIKE)
     return close or [other for other in same if other.lower() == name.lower()]
+
+
+def program_like(command: str, path: str) -> str | None:
+    """A program of the search path with a name much like `command`."""
+    if os.sep in command:
+        return None
+    folders = [Path(folder) for folder in path.split(os.pathsep) if folder]
+    names = {name for folder in folders for name in _names(folder)}
+    close = difflib.get_close_matches(command, names, 1, ALIKE_PROGRAM)
+    return close[0] if close else None
 
 
 def _names(folder: Path) -> list[str]:

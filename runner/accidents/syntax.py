@@ -53,10 +53,19 @@ def explain(text: str, found: Fault, name: str) -> Accident:
     lines = text.split("\n")
     number = min(max(found.line, 1), len(lines))
     said = f"{found.kind}: {found.message}, line {found.line}"
+    if fault(text) is None:
+        return Accident(
+            "shell.python-version",
+            f"line {found.line} of {name} is written for another Python than runs it",
+            "Run it with a newer Python, or write the line as this one reads it.",
+            (said, f"line {number}: {lines[number - 1].strip()[:SHOWN]}"),
+            kind="incompatibility",
+            status="likely",
+        )
     for place in (number, number - 1):
         for repair in REPAIRS if place else ():
             mended = repair.mend(lines, place)
-            if mended is None or not _reads_on(text, mended, found):
+            if mended is None or not _reads_on(mended, found):
                 continue
             return _accident(repair, lines, place, name, said)
     shown = lines[number - 1].strip()[:SHOWN]
@@ -82,9 +91,7 @@ def _accident(
     )
 
 
-def _reads_on(text: str, mended: list[str], found: Fault) -> bool:
+def _reads_on(mended: list[str], found: Fault) -> bool:
     """True where the repair takes this fault away, wherever the next one is."""
-    if fault(text) is None:
-        return True  # Another Python than ours stumbles over it.
     again = fault("\n".join(mended))
     return again is None or again.line > found.line

@@ -81,3 +81,15 @@ def test_a_missing_script_with_the_one_that_was_meant(
     done = trainwatch("run", "--", sys.executable, "train.py")
     assert done.returncode == 2
     assert "did you mean src/train.py?" in done.stderr
+
+
+def test_windows_line_ends_behind_the_first_line(
+    trainwatch: Trainwatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "train.sh"
+    script.write_bytes(b"#!/bin/sh\r\necho hello\r\n")
+    script.chmod(0o755)
+    done = trainwatch("run", "--", "./train.sh")
+    assert done.returncode == 127
+    assert "Windows line ends" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from trainwatch.runner.accidents.failure import (
-    Failure,
-    Setting,
-    explain,
-    not_opened,
-    refused,
-    said,
-)
+from trainwatch.runner.accidents.failure import Failure, Setting, said
+from trainwatch.runner.accidents.missing import not_opened
+from trainwatch.runner.accidents.reasons import explain
+from trainwatch.runner.accidents.usage import refused
 
 
 def setting(tmp_path: Path, *words: str) -> Setting:
@@ -226,6 +222,26 @@ def test_arguments_that_the_program_refused(words: str, do: str) -> None:
     assert found is not None
     assert found.do == do
     assert found.rule.startswith("shell.")
+
+
+@pytest.mark.parametrize(
+    ("error", "do"),
+    [
+        ("argument --lr: invalid float value: '2e-5--output'", "Write 2e-5 --output"),
+        ("argument --lr: invalid float value: 'x'", "Look at its --help, and at"),
+        ("the following arguments are required: --output", "Look at its --help, and"),
+    ],
+)
+def test_values_that_the_program_refused(error: str, do: str) -> None:
+    text = USAGE.partition("error:")[0] + f"error: {error}\n"
+    found = refused(text, ["python", "train.py"])
+    assert found is not None
+    assert found.do.startswith(do)
+    cut = refused(text, ["python", "train.py", "--lr", "1", " "])
+    assert cut is not None
+    if "required" in error:
+        assert cut.rule == "shell.backslash"
+    assert refused("ERROR: loss: error: 5\n", ["python"]) is None
 
 
 def test_a_parser_of_transformers_refuses_too(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from trainwatch.runner.accidents.inquiry import Inquiry
 from trainwatch.runner.accidents.interpreter import Interpreter, at, of_command
 from trainwatch.runner.accidents.look import look
 from trainwatch.runner.accidents.script import read, script_of
+from trainwatch.runner.state import EMPTY
 
 ROOT = Path(__file__).parents[3]
 
@@ -163,11 +164,27 @@ def test_only_the_first_failure_is_why_it_ended(tmp_path: Path) -> None:
     in_thread = ev.ExceptionRaised(
         kind="FileNotFoundError", message=f"in thread T: {text}"
     )
-    assert inquiry.failed(in_thread, {}) == []
-    (found,) = inquiry.failed(error, {})
+    assert inquiry.event(ev.of(in_thread, time=1.0), EMPTY) == []
+    (found,) = inquiry.event(ev.of(error, time=1.0), EMPTY)
     assert found.ended
-    assert inquiry.failed(error, {}) == []
+    assert inquiry.event(ev.of(error, time=1.0), EMPTY) == []
     assert inquiry.ended(1, tmp_path) == []
+
+
+def test_the_python_of_a_process_is_the_one_it_told(tmp_path: Path) -> None:
+    for name, module in (("bare", "numpy"), (".venv", "torch")):
+        packages = tmp_path / name / "lib/python3.12/site-packages" / module
+        packages.mkdir(parents=True)
+        (tmp_path / name / "pyvenv.cfg").write_text("version = 3.12.1\n")
+        (tmp_path / name / "bin").mkdir()
+        (tmp_path / name / "bin/python").symlink_to(sys.executable)
+    inquiry = Inquiry(["bash", "-c", "…"], str(tmp_path), {}, first=False)
+    joined = ev.ProcessJoined(executable=str(tmp_path / "bare/bin/python"))
+    assert inquiry.event(ev.of(joined, time=1.0, pid=7), EMPTY) == []
+    text = "ModuleNotFoundError: No module named 'torch'"
+    error = ev.ExceptionRaised(kind="ModuleNotFoundError", message=text)
+    (found,) = inquiry.event(ev.of(error, time=1.0, pid=7), EMPTY)
+    assert found.do == "Run it with .venv/bin/python"
 
 
 @pytest.mark.parametrize("code", [0, None, -9])

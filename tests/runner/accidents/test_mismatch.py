@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from trainwatch.runner.accidents import signature
-from trainwatch.runner.accidents.failure import Failure, Setting, explain
+from trainwatch.runner.accidents.failure import Failure, Setting
 from trainwatch.runner.accidents.mismatch import installed, mismatch
+from trainwatch.runner.accidents.reasons import explain
 
 FILES = {
     "trl/__init__.py": "raise SystemExit('imported')\n",

@@ -44,6 +44,16 @@ def test_nearby(project: Path, name: str, start: str, found: str | None) -> None
     assert near[:1] == ([project / found] if found else [])
 
 
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [("acelerate", "accelerate"), ("acc", None), ("./acelerate", None)],
+)
+def test_a_mistyped_program(command: str, found: str | None, tmp_path: Path) -> None:
+    for name in ("accelerate", "torchrun"):
+        (tmp_path / name).touch()
+    assert place.program_like(command, f"{tmp_path}:/nowhere") == found
+
+
 def test_the_search_is_bounded(tmp_path: Path) -> None:
     for number in range(40):
         folder = tmp_path / f"{number}"

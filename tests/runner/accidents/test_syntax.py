@@ -65,9 +65,8 @@ def test_a_guess_is_called_one() -> None:
     found = fault(text)
     assert found is not None
     assert explain(text, found, "t.py").status == "likely"
-    assert explain("kimport os\n", Fault(1, "invalid syntax"), "t.py").status == (
-        "established"
-    )
+    found = explain("kimport os\n", Fault(1, "invalid syntax"), "t.py")
+    assert found.status == "established"
 
 
 @pytest.mark.parametrize(
@@ -85,10 +84,11 @@ def test_what_python_reads_is_no_fault(text: str) -> None:
 
 
 def test_another_python_than_ours_may_stumble_where_ours_does_not() -> None:
-    text = "print(f'{x!r:{'>'}10}')\nimport os\n"
-    accident = explain(text, Fault(1, "f-string: expecting '}'"), "train.py")
-    assert accident.rule == "shell.syntax"
-    assert "line 1 of train.py" in accident.summary
+    text = "import os\nmatch os:\n    case 1:\n        pass\n"
+    accident = explain(text, Fault(2, "invalid syntax"), "train.py")
+    assert (accident.rule, accident.status) == ("shell.python-version", "likely")
+    assert accident.summary.startswith("line 2 of train.py is written for another")
+    assert accident.kind == "incompatibility"
 
 
 @pytest.mark.parametrize("text", ["(" * 5000, "x = [" * 300, "-" * 100_000 + "1"])
