@@ -641,6 +641,8 @@ class SignalsSampled:
     """The processes below it."""
     names: Dict[str, int] = field(default_factory=dict)
     """Their names -> how many."""
+    device: str = ""
+    """An accelerator that it has open."""
     ended: int = 0
     """Processes below it that ended since it last showed progress."""
     prompt: str = ""

@@ -478,6 +478,7 @@ class Signals:
     idle_since: float | None = None
     children: tuple[int, ...] = ()
     names: Mapping[str, int] = field(default_factory=dict)
+    device: str = ""
     ended: int = 0
     prompt: str = ""
     printed: float | None = None

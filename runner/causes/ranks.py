@@ -119,7 +119,9 @@ def _may_go_on(sight: Sight, signals: Signals) -> bool:
     """A wait of its own that ends by itself; gloo's have a limit of half an hour."""
     if signals.wait == "timed lock":
         return False
-    if signals.wait == "socket" or signals.target.startswith("tcp "):
+    if signals.wait in ("socket", "file", "disk", "child") or signals.target.startswith(
+        "tcp "
+    ):
         return True
     return explained(signals) and not sight.sleeps_for_ever(signals)
 

@@ -27,6 +27,7 @@ DEADLOCK_S = 8.0
 LONG_SLEEP_S = 6 * 3600.0
 """No program that means to go on sleeps so long at once."""
 
+WORKERS = ("pt_data_worker", "pt_data_pin")
 HOST_DEVICES = ("cpu", "meta", "")
 NO_MODEL = Trainable()
 HOST_PHASES = ("import", "download", "data", "skip", "fetch", "upload", "end")
@@ -89,7 +90,11 @@ class Sight:
         takes, with no CPU and no byte, which looks like a lock from outside.
         """
         process = self.process
-        if process is None or self.phase in HOST_PHASES:
+        if self.phase in HOST_PHASES:
+            return False
+        if self.own is not None and self.own.device:
+            return True
+        if process is None:
             return False
         devices = {process.memory.device, *(process.trainable or NO_MODEL).devices}
         return any(name.partition(":")[0] not in HOST_DEVICES for name in devices)
@@ -112,7 +117,7 @@ class Sight:
             return "the process" if known is None else "the program"
         own = self.own
         forked = known is None and own is not None and signals.parent == own.of
-        if own is not None and forked and signals.name in (own.name, "pt_data_worker"):
+        if own is not None and forked and self.is_worker(signals):
             return f"worker {signals.of}"
         return f"{signals.name or 'process'} {signals.of}"
 
@@ -122,9 +127,16 @@ class Sight:
         known = self.state.processes.get(signals.of)
         if known is not None and known.armed and found.get("timed poll"):
             found["timed poll"] -= 1
-        # One that only waits for somebody to connect lets nobody go.
-        found.pop("accept", None)
+        if self.own is not None and signals.of != self.own.of:
+            # In a worker, one that waits for somebody to connect lets nobody go.
+            found.pop("accept", None)
         return {wait: count for wait, count in found.items() if count}
+
+    def is_worker(self, signals: Signals) -> bool:
+        """It goes by the name of a worker of the process, so it was made to share
+        its work."""
+        own = self.own
+        return own is not None and signals.name in (own.name, *WORKERS)
 
     def sleeps_for_ever(self, signals: Signals) -> bool:
         return signals.wait == "sleep" and (signals.left_s or 0.0) > LONG_SLEEP_S

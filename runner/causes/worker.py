@@ -8,13 +8,19 @@ from trainwatch.runner.text import duration
 
 WAITS_FOR_OTHERS = ("child", "lock", "shared lock", "pipe", "poll", "timed poll")
 
+IDLE_WAITS = ("lock", "shared lock", "pipe", "pipe full", "timed poll")
+"""What workers without work are in."""
+
 
 def hung_worker(sight: Sight) -> Cause | None:
     """A worker sleeps for longer than anybody means to, its parent waits."""
     own = sight.own
     if own is None or sight.idle < sight.idle_limit or own.wait not in WAITS_FOR_OTHERS:
         return None
-    asleep = next((s for s in sight.below if sight.sleeps_for_ever(s)), None)
+    asleep = next(
+        (s for s in sight.below if sight.is_worker(s) and sight.sleeps_for_ever(s)),
+        None,
+    )
     if asleep is None:
         return None
     return Cause(
@@ -31,14 +37,15 @@ def hung_worker(sight: Sight) -> Cause | None:
 
 
 def dead_worker(sight: Sight) -> Cause | None:
-    """A worker is dead and its parent still waits."""
+    """A worker ended since the last progress and its parent still waits."""
     own = sight.own
     if own is None or sight.idle < sight.idle_limit or own.wait not in WAITS_FOR_OTHERS:
         return None
-    dead = [s for s in sight.below if s.status in ("Z", "X")]
-    if not dead and not own.ended:
+    if not own.ended or own.target.startswith(("tcp ", "socket:")):
         return None
-    if any(s.wait == "sleep" for s in sight.all):
+    dead = [s for s in sight.below if s.status in ("Z", "X") and sight.is_worker(s)]
+    alive = [s for s in sight.below if s.status not in ("Z", "X")]
+    if any(s.wait not in IDLE_WAITS for s in alive):
         return None
     if _others(sight) - {"lock", "shared lock", "pipe", "poll", "timed lock"}:
         return None

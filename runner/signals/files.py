@@ -7,6 +7,14 @@ import os
 from trainwatch.runner.signals.proc import Proc
 
 MOST = 64
+ACCELERATORS = (
+    "/dev/nvidia",
+    "/dev/kfd",
+    "/dev/dri/render",
+    "/dev/accel",
+    "/dev/habana",
+    "/dev/davinci",
+)
 _WRITABLE = os.O_WRONLY | os.O_RDWR
 
 
@@ -26,6 +34,15 @@ def open_for_writing(proc: Proc, pid: int) -> dict[str, int]:
         except OSError:
             continue
     return found
+
+
+def accelerator(proc: Proc, pid: int) -> str:
+    """A device that computes and that `pid` has open, "" for none."""
+    for fd in proc.names(pid, "fd"):
+        path = proc.link(pid, "fd", fd) or ""
+        if path.startswith(ACCELERATORS):
+            return path
+    return ""
 
 
 def growing(

@@ -18,7 +18,7 @@ import psutil
 from trainwatch.probes import events as ev
 from trainwatch.runner.console import clean
 from trainwatch.runner.signals import family
-from trainwatch.runner.signals.files import growing, open_for_writing
+from trainwatch.runner.signals.files import accelerator, growing, open_for_writing
 from trainwatch.runner.signals.lockfiles import BUILD, awaited
 from trainwatch.runner.signals.locks import holder
 from trainwatch.runner.signals.look import Look, glance, look, portable
@@ -54,6 +54,7 @@ class Sampler:
         self._workers: dict[int, set[int]] = {}
         """Subject -> workers seen below it since it last showed progress."""
         self._commands: dict[int, str] = {}
+        self._devices: dict[int, str] = {}
         self._files: dict[int, tuple[float, dict[str, int]]] = {}
         self._ends: dict[int, tuple[str, int | None]] = {}
         """Process -> the pipe or lock that it waits for, and who has its other end."""
@@ -109,6 +110,7 @@ class Sampler:
                 idle_since=self._idle_since((subject, *under), offset),
                 children=under,
                 names=family.names(under, looks),
+                device=self._device(subject),
                 ended=ended,
                 printed=self._printed,
                 beat=beat(subject),
@@ -155,6 +157,7 @@ class Sampler:
         self._files.pop(pid, None)
         self._ends.pop(pid, None)
         self._commands.pop(pid, None)
+        self._devices.pop(pid, None)
 
     # --- what the looks say together ---
 
@@ -222,6 +225,12 @@ class Sampler:
             read=_rounded(now.read),
             write=_rounded(now.write),
         )
+
+    def _device(self, pid: int) -> str:
+        """The accelerator that it has open; once it has, that is not asked again."""
+        if self._proc is not None and not self._devices.get(pid):
+            self._devices[pid] = accelerator(self._proc, pid)
+        return self._devices.get(pid, "")
 
     def _holder(self, pid: int, seen: Look) -> int | None:
         if self._proc is None:

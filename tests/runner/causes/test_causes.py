@@ -120,13 +120,33 @@ def test_a_fork_with_a_held_lock() -> None:
 
 
 def test_a_dead_worker_whose_parent_waits() -> None:
-    run = Run().signals(
-        3, wait="timed poll", call="poll", threads=OURS, children=[WORKER]
-    )
+    facts: dict[str, Any] = {"wait": "timed poll", "children": [WORKER]}
+    run = Run().signals(3, **facts, ended=1)
     run.signals(3, WORKER, parent=PID, status="Z", wait="dead")
     verdict = run.at(10)
     assert (verdict.state, verdict.kind) == ("stuck", "deadlock")
     assert "worker 200 is dead" in verdict.facts[1]
+    other = Run().signals(3, **facts)
+    other.signals(3, WORKER, parent=PID, name="git", status="Z", wait="dead")
+    assert other.at(20).state == "working"
+
+
+@pytest.mark.parametrize("wait", ["socket", "sleep", "running", "file"])
+def test_a_process_below_it_that_may_go_on_forbids_it(wait: str) -> None:
+    facts: dict[str, Any] = {"name": "aws", "wait": wait, "left_s": 1.0}
+    run = Run("data").signals(3, wait="child", ended=2, children=[WORKER])
+    run.signals(3, WORKER, parent=PID, **facts)
+    assert run.at(9.5).state != "stuck"
+
+
+def test_a_program_that_serves_may_have_nothing_to_do() -> None:
+    run = Run("data")
+    run.events = run.events[:2]
+    run.say(-59, ev.ProcessJoined())
+    waits: dict[str, Any] = {"wait": "lock", "threads": {**OURS, "accept": 1}}
+    for at in range(0, 1000, 20):
+        run.signals(at, **waits)
+    assert {run.at(at).state for at in range(20, 1000, 100)} <= {"starting", "slow"}
 
 
 def test_processes_that_all_wait_for_each_other() -> None:
@@ -203,8 +223,16 @@ def test_where_a_device_may_be_waited_for_idleness_proves_nothing() -> None:
         assert "device" in verdict.facts[1]
 
 
+def test_a_device_that_is_open_counts_where_no_model_was_seen() -> None:
+    run = Run("start").signals(3, wait="lock", threads=OURS, device="/dev/nvidiactl")
+    assert run.at(20).state == "working"
+    plain = Run("start").signals(3, wait="lock", threads=OURS)
+    assert plain.at(20).state == "stuck"
+
+
 def test_a_dead_worker_in_fetch_counts_on_a_device_too() -> None:
-    run = Run("fetch", "cuda:0").signals(3, wait="timed poll", children=[WORKER])
+    facts: dict[str, Any] = {"wait": "timed poll", "children": [WORKER], "ended": 1}
+    run = Run("fetch", "cuda:0").signals(3, **facts)
     run.signals(3, WORKER, parent=PID, status="Z", wait="dead")
     assert said(run, 10) == ("stuck", "deadlock")
 

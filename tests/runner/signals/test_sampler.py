@@ -82,6 +82,12 @@ def test_a_change_is_told_soon(made: Any) -> None:
     assert body.printed == WALL + 20
 
 
+def test_a_device_that_is_open_is_told(made: Any) -> None:
+    made.process(PID)
+    made.fd(PID, 5, "/dev/nvidia0")
+    assert play(made, range(1), state(-10.0))[0][0].device == "/dev/nvidia0"
+
+
 def test_what_is_below_it_is_told_with_it(made: Any) -> None:
     made.process(PID, cmdline="python\0train.py\0")
     made.process(8, parent=PID, cmdline="python\0train.py\0")
