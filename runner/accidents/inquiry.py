@@ -63,6 +63,8 @@ class Inquiry:
         self._setting = failure.Setting(argv, cwd, environment)
         self._looked = not first
         self._explained = False
+        self._suspects: list[Accident] = []
+        """Slips in a script of the shell, which tells no exception."""
         self._programs: dict[int, str] = {}
         self._asked: tuple[subprocess.Popen[str], Script, float] | None = None
 
@@ -129,6 +131,8 @@ class Inquiry:
             seen = look.look(setting.argv, setting.cwd, setting.environment)
             if seen.to_ask is not None and seen.script is not None:
                 self._ask(seen.to_ask, seen.script)
+            if seen.script is not None and seen.script.language == "shell":
+                self._suspects = [a for a in seen.accidents if a.severity == "serious"]
             return [accident.finding() for accident in seen.accidents]
         accident = self._answer()
         return [accident.finding()] if accident is not None else []
@@ -146,7 +150,10 @@ class Inquiry:
             self._explained = True
             return [accident.finding(ended=True)]
         last = failure.said(output)
-        return self._told(last, setting) if last is not None else []
+        told = self._told(last, setting) if last is not None else []
+        if told or not self._suspects:
+            return told
+        return [replace(self._suspects[0], status="likely").finding(ended=True)]
 
     def _told(
         self, last: failure.Failure, setting: failure.Setting

@@ -54,6 +54,13 @@ def not_opened(text: str, cwd: str) -> Accident | None:
 
 def _missing(wanted: str, cwd: str, evidence: str) -> Accident | None:
     """A file that is not there, with the one that was probably meant."""
+    if wanted.endswith(("\r", "\\r")):
+        return Accident(
+            "shell.carriage-return",
+            "the script that names the file has Windows line ends",
+            "Convert it: sed -i 's/\\r$//' FILE",
+            (evidence,) if evidence else (),
+        )
     path = Path(cwd, wanted)
     if path.exists():
         return None

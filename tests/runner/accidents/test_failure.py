@@ -262,6 +262,13 @@ def test_a_script_behind_a_launcher_that_is_not_there(tmp_path: Path) -> None:
     assert found.do == "Use train.py"
 
 
+def test_a_script_of_the_shell_with_windows_line_ends(tmp_path: Path) -> None:
+    text = f"python: can't open file '{tmp_path}/train.py\\r': [Errno 2] No such file"
+    found = not_opened(text, str(tmp_path))
+    assert found is not None
+    assert found.rule == "shell.carriage-return"
+
+
 def test_without_a_probe_the_output_tells_the_failure() -> None:
     text = (
         "step 1\n"

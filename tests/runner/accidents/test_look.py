@@ -155,6 +155,17 @@ def test_another_python_is_asked_in_the_background(
     assert not found[0].ended
 
 
+def test_a_shell_tells_no_exception(tmp_path: Path) -> None:
+    (tmp_path / "run.sh").write_bytes(b"cd data\r\n./go\r\n")
+    (tmp_path / "console.log").write_text("run.sh: line 1: cd: no such thing\n")
+    inquiry = Inquiry(["bash", "run.sh"], str(tmp_path), {"PATH": "/usr/bin:/bin"})
+    (seen,) = inquiry.tick()
+    assert not seen.ended
+    (found,) = inquiry.ended(127, tmp_path)
+    assert (found.rule, found.ended) == ("shell.carriage-return", True)
+    assert "likely, not certain" in found.evidence
+
+
 def test_only_the_first_failure_is_why_it_ended(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").touch()
     inquiry = Inquiry(["python", "train.py"], str(tmp_path), {}, first=False)
