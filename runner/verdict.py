@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainwatch.runner import usual
+from trainwatch.runner import failures, usual
 from trainwatch.runner.causes.busy import busy, compiling
 from trainwatch.runner.causes.cause import Cause
 from trainwatch.runner.causes.deadlock import deadlock
@@ -250,14 +250,24 @@ def _ended(state: RunState, now: float) -> Verdict:
         death = reason(state)
         if death is not None:
             facts = (facts[0], f"{death.summary}. {death.do}")
+    kind, do = (death.kind, "") if death is not None else _trouble(process, run.status)
     return Verdict(
         run.status,
-        death.kind if death is not None else None,
+        kind,
         "established" if run.status != "lost" else "possible",
         facts,
         run.ended,
         now - run.ended if run.ended else None,
+        do,
     )
+
+
+def _trouble(process: Process | None, status: str) -> tuple[str | None, str]:
+    """The kind of trouble behind the exception that ended it, and what helps."""
+    if process is None or status != "failed" or process.error.startswith("in thread "):
+        return None, ""
+    found = failures.failure(process.error_kind, process.error)
+    return (found.kind, found.do) if found is not None else (None, "")
 
 
 def reason(state: RunState) -> Finding | None:
@@ -269,7 +279,10 @@ def reason(state: RunState) -> Finding | None:
 
 
 def _error(process: Process) -> str | None:
-    if not process.error_kind:
+    kind = process.error_kind
+    if not kind:
         return None
     first = process.error.strip().partition("\n")[0][:200]
-    return f"{process.error_kind}: {first}" if first else process.error_kind
+    if kind in first.partition(": ")[0]:
+        return first
+    return f"{kind}: {first}" if first else kind
