@@ -10,6 +10,7 @@ from pathlib import Path
 from trainwatch.runner import memo, shelf, truth
 from trainwatch.runner.demo import DEMOS
 from trainwatch.runner.errors import LaunchError, RefusedError
+from trainwatch.runner.fit.check import check
 from trainwatch.runner.home import home, run_folders
 from trainwatch.runner.launch import process_words
 from trainwatch.runner.state import RunState
@@ -111,6 +112,9 @@ class Catalog:
             LaunchError: the training packages are missing.
         """
         return self._start(["demo", name, "--detach"], os.getcwd())
+
+    def check_fit(self, words: str, cwd: str) -> str:
+        return check(words, cwd)
 
     def _start(self, words: list[str], cwd: str) -> Path:
         """Through a process of its own: launching forks, and an app has threads."""

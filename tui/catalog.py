@@ -31,6 +31,14 @@ class Catalog(Protocol):
     def surplus(self, keep: int) -> list[Path]:
         """The runs that are over, but for the `keep` newest, oldest first."""
 
+    def check_fit(self, words: str, cwd: str) -> str:
+        """
+        What `trainwatch fit WORDS` answers in `cwd`, as text.
+
+        Raises:
+            RefusedError: it cannot be told.
+        """
+
     def launch(self, command: str, cwd: str) -> Path:
         """
         Start `command` in `cwd`; the folder of the new run.

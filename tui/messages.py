@@ -77,6 +77,15 @@ class DemosListed(Message):
         self.error = error
 
 
+class FitChecked(Message):
+    """Whether a training fits, as text; or why that cannot be told."""
+
+    def __init__(self, answer: str, error: str = "") -> None:
+        super().__init__()
+        self.answer = answer
+        self.error = error
+
+
 class RunLaunched(Message):
     """A run was started and can be opened."""
 

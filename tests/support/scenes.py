@@ -914,6 +914,11 @@ class FakeCatalog:
     def demos(self) -> tuple[tuple[str, str], ...]:
         return DEMOS
 
+    def check_fit(self, words: str, cwd: str) -> str:
+        if self.error is not None:
+            raise self.error
+        return f"{words}: peak 27.7 GiB in backward of step 2"
+
     def launch_demo(self, name: str) -> Path:
         if self.error is not None:
             raise self.error

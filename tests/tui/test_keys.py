@@ -11,7 +11,7 @@ from textual.widgets import Input
 from support import scenes
 from support.pilots import MakeApp, screen_text, settled, until
 from support.scenes import FOLDER, FakeCatalog, FakeHands
-from trainwatch.runner.errors import LaunchError
+from trainwatch.runner.errors import LaunchError, RefusedError
 from trainwatch.runner.outcome import Outcome
 from trainwatch.runner.state import Checkpoint
 from trainwatch.tui.app import Left
@@ -320,6 +320,29 @@ async def test_a_launch_that_fails_says_why(
         await pilot.press("enter")
         await until(pilot, lambda: "no such program: pyhton" in screen_text(app))
         assert isinstance(app.screen, LaunchScreen)
+
+
+async def test_the_fit_is_checked_before_anything_runs(
+    make_app: MakeApp, catalog: FakeCatalog
+) -> None:
+    app = make_app()
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("n")
+        await settled(pilot)
+        field = app.screen.query_one("#fit", Input)
+        field.focus()
+        field.value = "llama-3-8b --method lora"
+        catalog.error = RefusedError("it has no torch")
+        await pilot.press("enter")
+        await until(pilot, lambda: "it has no torch" in screen_text(app))
+        catalog.error = None
+        await pilot.press("enter")
+        await until(pilot, lambda: "peak 27.7 GiB" in screen_text(app))
+        assert "llama-3-8b --method lora" in screen_text(app)
+        await pilot.press("escape")
+        assert isinstance(app.screen, LaunchScreen)
+        assert catalog.launched == []
 
 
 async def test_every_key_of_a_run_is_in_the_help(make_app: MakeApp) -> None:

@@ -15,11 +15,11 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Label, OptionList, Static
 
-from trainwatch.runner.errors import LaunchError
+from trainwatch.runner.errors import LaunchError, RefusedError
 from trainwatch.tui import bindings
 from trainwatch.tui.aside import aside
 from trainwatch.tui.format import safe
-from trainwatch.tui.messages import DemosListed, LaunchFailed, RunLaunched
+from trainwatch.tui.messages import DemosListed, FitChecked, LaunchFailed, RunLaunched
 from trainwatch.tui.theme import CALM, MUTED, STRONG
 from trainwatch.tui.widgets.keyline import KeyLine
 from trainwatch.tui.widgets.rows import Rows
@@ -33,7 +33,7 @@ KEYS = [START, TAB, bindings.BACK]
 
 
 class LaunchScreen(Screen[None]):
-    """A command line, a folder, and the demos."""
+    """A command line, a folder, the demos, and whether a training would fit."""
 
     KEYS = KEYS
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -65,6 +65,12 @@ class LaunchScreen(Screen[None]):
             yield Static(id="message", markup=False)
             yield Label("or a demo: the real stack, nothing downloaded", markup=False)
             yield Rows()
+            yield Label("or check the fit first: nothing is started", markup=False)
+            yield Input(
+                placeholder="a model, and options of trainwatch fit",
+                id="fit",
+                compact=True,
+            )
         yield KeyLine(KEYS)
 
     def on_mount(self) -> None:
@@ -95,7 +101,38 @@ class LaunchScreen(Screen[None]):
             ]
         )
 
-    @on(Input.Submitted)
+    @on(Input.Submitted, "#fit")
+    def _check_fit(self, event: Input.Submitted) -> None:
+        words = event.value.strip()
+        if not words or self._starting:
+            return
+        self._starting = True
+        self._say("simulating two steps …", MUTED)
+        catalog = self.watcher.catalog
+        cwd = self.query_one("#cwd", Input).value.strip() or self.watcher.cwd
+
+        def work() -> Message:
+            try:
+                return FitChecked(catalog.check_fit(words, cwd))
+            except RefusedError as error:
+                return FitChecked("", str(error))
+            except Exception as error:  # whatever it is, the user sees it
+                return FitChecked("", f"{type(error).__name__}: {error}")
+
+        aside("fit", self.post_message, work)
+
+    def on_fit_checked(self, message: FitChecked) -> None:
+        from trainwatch.tui.screens.fit import FitScreen
+
+        self._starting = False
+        if message.error:
+            self._say(message.error, "$error")
+            return
+        self.query_one("#message").display = False
+        if self.is_current:
+            self.app.push_screen(FitScreen(message.answer))
+
+    @on(Input.Submitted, "#command, #cwd")
     def _submitted(self, event: Input.Submitted) -> None:
         command = self.query_one("#command", Input).value.strip()
         cwd = self.query_one("#cwd", Input).value.strip() or self.watcher.cwd
