@@ -598,7 +598,7 @@ def _nothing() -> None:
 def _count(args: Any) -> int:
     """Tokens of a first argument that looks like `input_ids`; `args[0]` is the
     module."""
-    ids = args[1] if len(args) > 1 else None
+    ids: Any = args[1] if len(args) > 1 else None
     if getattr(ids, "ndim", 0) != 2 or ids.is_floating_point():
         return 0
     return int(ids.numel())
