@@ -72,6 +72,18 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
             process_document(process, view.now, state.over)
             for process in sorted(state.processes.values(), key=lambda p: p.joined)
         ],
+        "usual": {
+            "run": state.usual_run or None,
+            "phases": {
+                name: {
+                    "count": known.count,
+                    "median_s": _number(known.seconds),
+                    "p95_s": _number(known.slowest),
+                    "first_s": _number(known.first),
+                }
+                for name, known in state.usual.items()
+            },
+        },
         "warnings": warnings_document(state),
         "findings": [
             {

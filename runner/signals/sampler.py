@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import psutil
 
 from trainwatch.probes import events as ev
 from trainwatch.runner.console import clean
+from trainwatch.runner.files import complain
 from trainwatch.runner.signals import family
 from trainwatch.runner.signals.files import accelerator, growing, open_for_writing
 from trainwatch.runner.signals.lockfiles import BUILD, awaited
@@ -58,6 +60,7 @@ class Sampler:
         self._files: dict[int, tuple[float, dict[str, int]]] = {}
         self._ends: dict[int, tuple[str, int | None]] = {}
         """Process -> the pipe or lock that it waits for, and who has its other end."""
+        self._broken = False
         self._line = ""
         self._built = ""
         """The folder of builds that the output has named."""
@@ -80,13 +83,32 @@ class Sampler:
         beat: Callable[[int], float | None] = lambda pid: None,
     ) -> list[ev.SignalsSampled]:
         """
-        One look, and what of it is worth telling.
+        One look, and what of it is worth telling. A kernel that says what nobody
+        foresaw ends the sampling, not the supervisor.
 
         Args:
             child: the command.
             tree: it and all processes below it.
             beat: wall clock of the last sign of life of a process's interpreter.
         """
+        if self._broken:
+            return []
+        try:
+            return self._sample(mono, wall, state, child, tree, beat)
+        except Exception:
+            self._broken = True
+            complain(f"signals are not sampled any more: {traceback.format_exc()}")
+            return []
+
+    def _sample(
+        self,
+        mono: float,
+        wall: float,
+        state: RunState,
+        child: int,
+        tree: Sequence[psutil.Process],
+        beat: Callable[[int], float | None],
+    ) -> list[ev.SignalsSampled]:
         looks = self._looks(tree)
         for pid in self._traces.keys() - looks.keys():
             self._forget(pid)

@@ -88,6 +88,20 @@ def test_a_device_that_is_open_is_told(made: Any) -> None:
     assert play(made, range(1), state(-10.0))[0][0].device == "/dev/nvidia0"
 
 
+def test_a_fault_of_ours_ends_the_sampling_and_is_said(made: Any, capsys: Any) -> None:
+    made.process(PID)
+    sampler = Sampler(made.root)
+
+    def odd(pid: int) -> float:
+        raise ValueError("what nobody foresaw")
+
+    for second in range(3):
+        tree: Any = [Alive(PID)]
+        at = float(second)
+        assert sampler.sample(at, WALL + at, state(-10.0), PID, tree, odd) == []
+    assert capsys.readouterr().err.count("not sampled any more") == 1
+
+
 def test_what_is_below_it_is_told_with_it(made: Any) -> None:
     made.process(PID, cmdline="python\0train.py\0")
     made.process(8, parent=PID, cmdline="python\0train.py\0")
