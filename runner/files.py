@@ -37,7 +37,12 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     text = json.dumps(document, indent=1, ensure_ascii=False)
-    write_atomically(path, text.encode() + b"\n")
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        # A file name that is no UTF-8 holds halves of characters.
+        data = json.dumps(document, indent=1).encode()
+    write_atomically(path, data + b"\n")
 
 
 def read_json(path: Path) -> Any:

@@ -35,7 +35,10 @@ def new_run_folder() -> Path:
         OSError: it cannot be created.
     """
     runs = runs_folder()
-    runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Not by `parents`: that would let everybody read, and write as the umask says.
+    home().parent.mkdir(parents=True, exist_ok=True)
+    home().mkdir(exist_ok=True, mode=0o700)
+    runs.mkdir(exist_ok=True, mode=0o700)
     while True:
         folder = runs / run_id(time.time())
         try:

@@ -7,14 +7,25 @@ from collections.abc import Sequence
 
 MASK = "***"
 _NAME = re.compile(
-    r"(?i)(?:^|[-_.])(?:token|secret|password|passwd|api[-_]?key|auth|credentials?)$"
+    r"(?i)(?:^|[-_.])(?:token|secret|password|passwd|api[-_]?key|access[-_]?key|auth|credentials?)$"
 )
 _ASSIGNED = re.compile(
-    r"(?i)^(-{0,2}[\w.-]*(?:token|secret|password|passwd|api[-_]?key|credentials?)=).+$"
+    r"(?is)^([+~-]{0,2}[\w./-]*"
+    r"(?:token|secret|password|passwd|api[-_]?key|access[-_]?key|auth|credentials?)=).+$"
 )
 _VALUE = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{16,}"
-    r"|AKIA[0-9A-Z]{12,}|xox[abprs]-[A-Za-z0-9-]{8,})"
+    r"|AKIA[0-9A-Z]{12,}|xox[abeprs]-[A-Za-z0-9-]{8,}|glpat-[\w-]{16,}"
+    r"|github_pat_\w{20,}|npm_[A-Za-z0-9]{20,}|AIza[\w-]{30,}|ya29\.[\w.-]{16,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+)
+_BEARER = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[\w.~+/-]{8,}=*")
+_QUERY = re.compile(
+    r"(?i)([?&](?:[\w-]*token|[\w-]*key|secret|password|signature|sig)=)[^&#\s]+"
+)
+_HOOK = re.compile(
+    r"(?i)(\b(?:hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks"
+    r"|api\.telegram\.org/bot)[/:]?)[^\s'\"]+"
 )
 _URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@")
 # Counts and names of tokens are not secrets: --max-tokens, --pad-token.
@@ -26,7 +37,10 @@ _HARMLESS = re.compile(
 
 def redact(text: str) -> str:
     """`text` with whatever looks like a secret replaced by `***`."""
-    return _URL.sub(rf"\1:{MASK}@", _VALUE.sub(MASK, text))
+    text = _URL.sub(rf"\1:{MASK}@", _VALUE.sub(MASK, text))
+    for pattern in (_BEARER, _QUERY, _HOOK):
+        text = pattern.sub(rf"\1{MASK}", text)
+    return text
 
 
 def redact_argv(argv: Sequence[str]) -> list[str]:

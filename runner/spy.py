@@ -11,6 +11,10 @@ import subprocess
 import tempfile
 from typing import IO
 
+import psutil
+
+from trainwatch.runner import orphans
+
 PROGRAM = "py-spy"
 NOT_ALLOWED = ("permission", "not permitted", "root", "ptrace", "sudo")
 MOST = 1 << 22
@@ -18,9 +22,15 @@ MOST = 1 << 22
 
 
 class Spy:
-    """One dump of one process, made in the background."""
+    """
+    One dump of one process, made in the background.
 
-    def __init__(self, pid: int) -> None:
+    Args:
+        pid: the process.
+        pause: it stands still meanwhile, so that its frames fit together.
+    """
+
+    def __init__(self, pid: int, pause: bool = True) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._refused = ""
         self._file: IO[bytes] | None = None
@@ -28,10 +38,13 @@ class Spy:
         if program is None:
             self._refused = f"{PROGRAM} is not installed"
             return
+        words = [program, "dump", "--full-filenames", "--pid", str(pid)]
+        if not pause:
+            words.append("--nonblocking")
         self._file = tempfile.TemporaryFile()  # noqa: SIM115, read after its end
         try:
             self._process = subprocess.Popen(
-                [program, "dump", "--full-filenames", "--pid", str(pid)],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=self._file,
                 stderr=subprocess.STDOUT,
@@ -42,17 +55,24 @@ class Spy:
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._code() is None
+
+    def _code(self) -> int | None:
+        """How it ended; None while it runs. (Who reaps all children was first.)"""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.returncode = orphans.exit_of(self._process.pid)
+        return self._process.returncode
 
     def text(self) -> tuple[str, str]:
         """The dump, or why there is none. Ends it where it still runs."""
         process, file = self._process, self._file
         if process is None or file is None:
             return "", self._refused
-        late = process.poll() is None
+        code = self._code()
+        late = code is None
         if late:
             process.kill()
-        code = process.wait()
         with file:
             file.seek(0)
             said = file.read(MOST).decode("utf-8", "replace")
@@ -64,3 +84,19 @@ class Spy:
         if any(word in said.lower() for word in NOT_ALLOWED):
             return "", f"{PROGRAM} is not allowed to look: {last}"
         return "", f"{PROGRAM}: {last}"
+
+
+def pythons(pid: int) -> list[int]:
+    """The process `pid`, and every Python below it."""
+    try:
+        below = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+    found = [pid]
+    for process in below:
+        try:
+            if "python" in process.name().lower():
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from trainwatch.runner.commands import Access, Command, send_signal
-from trainwatch.runner.spy import Spy
+from trainwatch.runner.spy import Spy, pythons
 from trainwatch.runner.state import Process
 from trainwatch.runner.threads import ordered, place, threads
+from trainwatch.runner.trust import belongs, dump_file
 
 WAIT_S = 3.0
 SPY_WAIT_S = 10.0
@@ -36,15 +37,18 @@ class Stacks:
         for process in access.state.processes.values():
             if process.left is not None or process.role == "launcher":
                 continue
-            if process.stack_signal is None or process.stack_file is None:
-                self._spied.append((_title(process), Spy(process.pid)))
+            path = dump_file(process, access.folder, access.child)
+            if path is None or process.stack_signal is None:
+                if belongs(process.pid, access.child):
+                    self._spied.append((_title(process), Spy(process.pid)))
                 continue
-            path = Path(process.stack_file)
             size = path.stat().st_size if path.exists() else 0
             if send_signal(process.pid, process.stack_signal):
                 self._asked[process.pid] = (process, path, size)
         if not access.state.processes and access.child:
-            self._spied.append((f"process {access.child}", Spy(access.child)))
+            pause = not access.state.run.adopted
+            for pid in pythons(access.child):
+                self._spied.append((f"process {pid}", Spy(pid, pause)))
 
     def complete(self, mono: float) -> bool:
         """Whether every dump has come and stands still, or its time is over."""

@@ -49,7 +49,6 @@ from trainwatch.runner.naming import checked
 from trainwatch.runner.notice import Notices, document, said
 from trainwatch.runner.oom_kills import OomKills
 from trainwatch.runner.past import Memory, model_of
-from trainwatch.runner.pyspy import OutsideStack
 from trainwatch.runner.receiver import Receiver
 from trainwatch.runner.redact import redact_argv
 from trainwatch.runner.saves import UNKNOWN, Saving, expected, place, places
@@ -478,9 +477,6 @@ class Supervisor:
         name = message["command"]
         if self.facts.adopted and (why := refusal(name)):
             answer(client, "refused", why)
-            return
-        if self.facts.adopted and name == OutsideStack.name:
-            self._start(OutsideStack, client, message)
             return
         if name in COMMANDS:
             self._start(COMMANDS[name], client, message)

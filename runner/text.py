@@ -54,12 +54,14 @@ _ESCAPES = re.compile(
     r"|[PX^_][^\x1b]*(?:\x1b\\|$)"  # DCS, SOS, PM, APC
     r"|[ -/]*[0-~])"
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def plain(line: str) -> str:
-    """`line` without escape sequences, control characters and halves of characters;
-    tabs and newlines are kept."""
+    """`line` without escape sequences, control characters, what turns the
+    direction of writing, and halves of characters; tabs and newlines are kept."""
     if line.isprintable():
         return line
     return _CONTROLS.sub("", _ESCAPES.sub("", line))

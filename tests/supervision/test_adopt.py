@@ -172,9 +172,8 @@ def test_stacks_by_py_spy_where_there_is_one(
     assert done.returncode == 0, done.stderr
     child = psutil.Process(stranger.pid).children()[0].pid
     for pid in (stranger.pid, child):
-        assert f"Thread of {pid}: dump --nonblocking --pid {pid}" in done.stdout
+        assert f"--pid {pid} --nonblocking" in done.stdout
     program.write_text("#!/bin/sh\necho 'Permission denied'; exit 1\n")
     done = trainwatch("stack")
-    assert done.returncode == 1
-    assert "py-spy: Permission denied" in done.stderr
+    assert "not allowed to look: Permission denied" in done.stdout + done.stderr
     assert end(stranger) == ""

@@ -19,7 +19,9 @@ def run(words: Sequence[str]) -> int:
     try:
         return _dispatch(words)
     except TrainwatchError as error:
-        print(f"trainwatch: {error}", file=sys.stderr)
+        from trainwatch.runner.text import plain
+
+        print(plain(f"trainwatch: {error}"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # Whoever read us left: what we watch goes on, so do not complain.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import time
 
 from trainwatch.cli.run import has_screen
 from trainwatch.runner.adoption import adopt as begin
 from trainwatch.runner.outside import MISSING, Outside, look
-from trainwatch.runner.pyspy import find
+from trainwatch.runner.spy import PROGRAM
 from trainwatch.runner.text import duration, plain, size
 
 FILES = 8
@@ -25,7 +26,7 @@ def adopt(options: argparse.Namespace) -> int:
         from trainwatch.cli.app import show_run
 
         return show_run(folder, ours=False)
-    for line in described(outside, time.time(), find() is not None):
+    for line in described(outside, time.time(), shutil.which(PROGRAM) is not None):
         print(plain(line))
     from trainwatch.cli.plain import follow_plain
 

@@ -12,6 +12,7 @@ from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.home import find_run
 from trainwatch.runner.ladder import RUNGS
 from trainwatch.runner.outcome import Outcome
+from trainwatch.runner.text import plain
 
 FAILED = 1
 
@@ -31,14 +32,14 @@ def snapshot(options: argparse.Namespace) -> int:
 def stack(options: argparse.Namespace) -> int:
     outcome = _watch(find_run(options.run), "stack", wait_s=15)
     if outcome.ok:
-        print(Path(outcome.path).read_text(errors="replace"))
+        print(plain(Path(outcome.path).read_text(errors="replace")))
     return _end(outcome)
 
 
 def _ask(folder: Path, command: str, **arguments: Any) -> int:
     outcome = _watch(folder, command, **arguments)
     if outcome.ok:
-        print(outcome.detail)
+        print(plain(outcome.detail))
         if outcome.path:
             print(outcome.path)
     return _end(outcome)
@@ -49,7 +50,7 @@ def _watch(folder: Path, command: str, **arguments: Any) -> Outcome:
     outcome = Outcome()
     for outcome in control.progress(folder, command, **arguments):
         if not outcome.outcome:
-            print(f"… {outcome.detail}", file=sys.stderr, flush=True)
+            print(plain(f"… {outcome.detail}"), file=sys.stderr, flush=True)
     return outcome
 
 
