@@ -145,7 +145,10 @@ def test_snapshot_then_abort_then_resume(
     ended = over(folder)
     assert (ended["status"], ended["exit_code"]) == ("aborted", 0)
     document = trainwatch.show()
-    assert "stopped after step" in document["commands"][-1]["detail"]
+    detail = document["commands"][-1]["detail"]
+    assert "stopped after step" in detail
+    assert "saved and verified: checkpoint-" in detail
+    assert document["resume_from"] == document["commands"][-1]["saved"]
 
     resumed = subprocess.run(
         script(
@@ -182,5 +185,10 @@ def test_the_stack_of_a_training_process(
     saved = trainwatch("snapshot", timeout=120)
     assert "rescue" in saved.stdout, saved.stderr
     assert list((folder / "snapshots").rglob("rescue.pt"))
-    assert trainwatch("abort", timeout=120).returncode == 0
+    aborted = trainwatch("abort", timeout=120)
+    assert aborted.returncode == 0
+    assert "saved and verified: rescue.pt" in aborted.stdout
     assert over(folder)["status"] == "aborted"
+    kept = json.loads((folder / "snapshots" / "2" / "manifest.json").read_text())
+    assert kept["checkpoint"]["verified"] is True
+    assert trainwatch.show()["resume_from"] is None

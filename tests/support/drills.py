@@ -26,6 +26,8 @@ from trainwatch.runner.demo import examples_folder
 MOMENTS = Path(__file__).parents[1] / "e2e" / "scripts" / "moments.py"
 NAMES = ("import", "load", "map", "step", "save", "evaluate", "generate", "hung")
 FILES = ("model", "optimizer", "scheduler", "rng_state")
+LOADED_S = 180.0
+"""Until a stack is imported, on a busy machine."""
 HOLD_S = 3.0
 PROMISED_S = {"step": 30.0, "now": 10.0, "tree": 10.0, "kill": 5.0}
 """From the command to the end of the run. `now` and `tree` wait for a save."""
@@ -66,7 +68,7 @@ def held(trainwatch: Trainwatch, moment: str, out: Path, hold_s: float) -> Path:
     assert done.returncode == 0, done.stderr
     folder = trainwatch.home / "runs" / done.stdout.strip()
     word = f"at {moment.partition(':')[0]}".encode()
-    until(lambda: word in console(folder), f"{moment} in {folder}", 120)
+    until(lambda: word in console(folder), f"{moment} in {folder}", LOADED_S)
     return folder
 
 
@@ -80,9 +82,15 @@ def abort(trainwatch: Trainwatch, moment: str, rung: str, out: Path) -> Abort:
     words = [] if rung == "step" else [f"--{rung}"]
     began = time.monotonic()
     done = trainwatch("abort", folder.name, *words, timeout=90)
-    over(folder, 30)
     drill.seconds = round(time.monotonic() - began, 2)
     drill.detail = done.stdout.splitlines()[0] if done.stdout else done.stderr[-300:]
+    try:
+        over(folder, 60)
+    except AssertionError as error:
+        log = (folder / "supervisor.log").read_text()[-2000:]
+        drill.faults += [f"{error}; {drill.detail}; supervisor.log: {log}"]
+        trainwatch("abort", folder.name, "--kill")
+        return drill
     promised = PROMISED_S[rung]
     waits = HOLD_S if moment == "save" and rung in ("now", "tree") else 0.0
     if done.returncode:
@@ -200,7 +208,7 @@ def snapshots(
         *("run", "--detach", "--", *example(name, out, steps)), env=environment()
     )
     folder = trainwatch.home / "runs" / done.stdout.strip()
-    until(lambda: lead(trainwatch, folder).get("step"), "a step", 120)
+    until(lambda: lead(trainwatch, folder).get("step"), "a step", LOADED_S)
     for _ in range(count):
         time.sleep(random.uniform(0.0, 2.0))
         began = time.monotonic()
