@@ -86,7 +86,7 @@ class Abort(Command):
         elif self.rung != "kill" and self._saving():
             self.held = self.rung
         elif self.rung == "kill":
-            self.acted = self.tree.signal(signal.SIGKILL) > 0
+            self.acted = self.tree.signal(signal.SIGKILL) > 0 or self.acted
         else:
             self.acted = self.tree.stop(signal.SIGTERM) or self.acted
             self.rest_at = mono + LEADER_S if self.rung == "tree" else None
@@ -174,6 +174,7 @@ class Abort(Command):
             rung = ladder.due(mono - self.asked_at, self.grace, self.rung, saving)
             if rung != self.rung:
                 self.rung, self.held, self.request = rung, "", None
+                self.follows = False
                 self._stand(mono)
         every = SAVING_S if saving else REMIND_S
         if mono - self.told_at >= every:

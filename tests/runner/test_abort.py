@@ -193,6 +193,18 @@ def test_within_a_grace_period_the_rungs_follow(stubborn: Supervising) -> None:
     assert ended(stubborn, abort).detail.startswith("killed")
 
 
+def test_a_grace_period_climbs_from_an_abort_that_was_under_way(
+    stubborn: Supervising,
+) -> None:
+    line = stubborn.rank(9, 7)
+    stubborn.start(Abort, how="step")
+    later = stubborn.start(Abort, how="step", grace=2.0)
+    assert len(line.asked) == 1
+    stubborn.tick(later, 1.9)
+    assert stubborn.command.wait(10) == -signal.SIGKILL
+    assert ended(stubborn, later).detail.startswith("killed")
+
+
 def test_a_save_holds_the_rungs_until_the_last(stubborn: Supervising) -> None:
     stubborn.rank(9, 7)
     abort = stubborn.start(Abort, how="step", grace=10.0)
