@@ -40,6 +40,8 @@ def idle(sight: Sight) -> Cause | None:
     limit = max(LONG_S, 2 * sight.patience)
     if own is None or sight.idle < limit or sight.quiet < limit:
         return None
+    if len(sight.state.ranks) > 1:
+        return None  # Ranks that wait are judged together.
     if sight.process is None or sight.process.role != "rank":
         return None  # A program that serves may have nothing to do.
     if any(explained(s) for s in sight.all):

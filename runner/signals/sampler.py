@@ -160,7 +160,11 @@ class Sampler:
         if self._proc is None:
             return seen
         found = look(self._proc, pid, self._tick_s)
-        if found is None or not polls(found.wait):
+        last = self._traces.get(pid, Trace()).last
+        asked = last is not None and last.wait.what == "file lock"
+        if found is None or not (polls(found.wait) or asked):
+            return found
+        if asked and found.wait.what not in ("running", "sleep", "file lock"):
             return found
         lock = awaited(self._proc, pid, set(all_), self._built)
         if lock is None:

@@ -11,9 +11,10 @@ from trainwatch.runner.signals.look import Look
 
 WINDOW_S = 4.0
 """Rates are over so many seconds, or what there is of them."""
-IDLE_CPU = 2.0
-"""Percent of a core below which a process does nothing. Ours in it use about 0.1."""
-IDLE_BYTES = 4096.0
+IDLE_CPU = 3.0
+"""Percent of a core below which a process does nothing. Ours in it use about 0.1, and
+more in a moment: a blip is not to undo what was seen for a minute."""
+IDLE_BYTES = 32_768.0
 """Bytes a second below which it moves none; our own looks read some hundred."""
 
 
@@ -67,7 +68,7 @@ def _still(trace: Trace) -> bool:
 
 def moves(now: Rates) -> bool:
     """Does it compute, or move bytes?"""
-    return (now.cpu or 0.0) + (now.queued or 0.0) / 10 >= IDLE_CPU or any(
+    return (now.cpu or 0.0) + (now.queued or 0.0) / 5 >= IDLE_CPU or any(
         (rate or 0.0) >= IDLE_BYTES for rate in (now.read, now.write)
     )
 

@@ -155,7 +155,7 @@ def test_idle_is_since_it_last_did_anything() -> None:
     idle = [looked(3.0)] * 8
     assert trace(*idle).idle_since == 0.0
     assert trace(*idle, looked(3.5)).idle_since is None
-    assert trace(*idle, looked(3.0, 10**6)).idle_since is None
+    assert trace(*idle, looked(3.0, 10**7)).idle_since is None
     assert trace(looked(0.0), looked(0.9), *idle).idle_since is not None
 
 
