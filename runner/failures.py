@@ -15,6 +15,11 @@ from dataclasses import dataclass
 class Failure:
     kind: str
     do: str = ""
+    means: str = ""
+    """What the words do not say themselves."""
+
+
+NONE = Failure("")
 
 
 _TYPES = {
@@ -30,13 +35,11 @@ _TYPES = {
     "ReadTimeout": Failure("io", "look whether the other end answers, try again"),
     "DistBackendError": Failure("distributed", "look at the rank that fell first"),
 }
+_WORKER = "likely memory: fewer workers, or more room in /dev/shm (--shm-size)"
 _WORDS = (
     (
         r"DataLoader worker .{0,40}(?:killed by signal|exited unexpectedly)",
-        Failure(
-            "resource",
-            "likely memory: fewer workers, or more room in /dev/shm (--shm-size)",
-        ),
+        Failure("resource", _WORKER),
     ),
     (
         r"No space left on device|Disk quota exceeded",
@@ -72,20 +75,30 @@ _WORDS = (
         Failure("io", "look whether that disk or mount answers"),
     ),
 )
+_HUNG_UP = ("ConnectionResetError", "ConnectionRefusedError", "EOFError")
+_LOADER = "torch/utils/data/dataloader.py"
+_LOST_WORKER = Failure(
+    "resource", _WORKER, "a DataLoader worker has ended while it sent a batch"
+)
+"""Torch fetches a batch from the worker that made it; then nobody answers."""
 _PATTERNS = tuple((re.compile(words), failure) for words, failure in _WORDS)
 READ = 2000
 """Characters of a message that are searched."""
 
 
-def failure(kind: str, message: str) -> Failure | None:
+def failure(kind: str, message: str, traceback: str = "") -> Failure:
     """
     Args:
         kind: the exception's type, with or without its module.
         message: what it says.
+        traceback: where it was raised.
 
     Returns:
-        None where neither tells the kind of trouble.
+        NONE where these do not tell the kind of trouble.
     """
+    name = kind.rpartition(".")[2]
     text = message[:READ]
     found = next((f for pattern, f in _PATTERNS if pattern.search(text)), None)
-    return found or _TYPES.get(kind.rpartition(".")[2])
+    if found is None and name in _HUNG_UP and _LOADER in traceback:
+        return _LOST_WORKER
+    return found or _TYPES.get(name, NONE)

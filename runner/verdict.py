@@ -250,24 +250,25 @@ def _ended(state: RunState, now: float) -> Verdict:
         death = reason(state)
         if death is not None:
             facts = (facts[0], f"{death.summary}. {death.do}")
-    kind, do = (death.kind, "") if death is not None else _trouble(process, run.status)
+    trouble = _trouble(process, run.status) if death is None else failures.NONE
+    if trouble.means:
+        facts = (facts[0], f"{facts[1]}: {trouble.means}")
     return Verdict(
         run.status,
-        kind,
+        death.kind if death is not None else trouble.kind or None,
         "established" if run.status != "lost" else "possible",
         facts,
         run.ended,
         now - run.ended if run.ended else None,
-        do,
+        trouble.do,
     )
 
 
-def _trouble(process: Process | None, status: str) -> tuple[str | None, str]:
-    """The kind of trouble behind the exception that ended it, and what helps."""
+def _trouble(process: Process | None, status: str) -> failures.Failure:
+    """The kind of trouble behind the exception that ended it."""
     if process is None or status != "failed" or process.error.startswith("in thread "):
-        return None, ""
-    found = failures.failure(process.error_kind, process.error)
-    return (found.kind, found.do) if found is not None else (None, "")
+        return failures.NONE
+    return failures.failure(process.error_kind, process.error, process.traceback)
 
 
 def reason(state: RunState) -> Finding | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainwatch.runner.failures import failure
+from trainwatch.runner.failures import NONE, failure
 from trainwatch.runner.state import Process, RunFacts, RunState
 from trainwatch.runner.verdict import judge
 
@@ -37,9 +37,7 @@ KNOWN = (
 
 @pytest.mark.parametrize(("kind", "message", "trouble"), KNOWN)
 def test_what_the_words_say(kind: str, message: str, trouble: str) -> None:
-    found = failure(kind, message)
-    assert found is not None
-    assert found.kind == trouble
+    assert failure(kind, message).kind == trouble
 
 
 @pytest.mark.parametrize(
@@ -52,7 +50,14 @@ def test_what_the_words_say(kind: str, message: str, trouble: str) -> None:
     ],
 )
 def test_other_words_tell_no_kind(kind: str, message: str) -> None:
-    assert failure(kind, message) is None
+    assert failure(kind, message) == NONE
+
+
+def test_a_connection_that_a_loader_lost_was_its_worker() -> None:
+    said = ("ConnectionResetError", "ConnectionResetError: [Errno 104] reset by peer")
+    found = failure(*said, 'File "/lib/torch/utils/data/dataloader.py", line 3')
+    assert (found.kind, "DataLoader worker" in found.means) == ("resource", True)
+    assert failure(*said, 'File "train.py", line 3') == NONE
 
 
 def ended(status: str) -> RunState:
