@@ -39,6 +39,13 @@ class Clients:
         self._buffers: dict[socket.socket, bytearray] = {}
         selector.register(listener, selectors.EVENT_READ, self)
 
+    def listen(self, listener: socket.socket) -> None:
+        """Listen at another socket instead; the clients stay."""
+        self._selector.unregister(self.listener)
+        self.listener.close()
+        self.listener = listener
+        self._selector.register(listener, selectors.EVENT_READ, self)
+
     def ready(self, file: object) -> None:
         """The listener or a client is readable."""
         assert isinstance(file, socket.socket)

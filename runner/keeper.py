@@ -4,7 +4,7 @@ The keeper: the child's parent, and the reader of its terminal.
 It does two things and loads nothing for them: it moves what the child prints
 into `console.log`, so that the child never blocks on a print, and it writes
 `exit.json` when the child ends. It starts a new supervisor when the old one
-dies. The supervisor does the same for the keeper.
+dies, and lets a stopped one go on. The supervisor does the same for the keeper.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainwatch.runner.neighbour import Neighbour, Restarts
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -36,7 +38,7 @@ DRAIN_S = 2.0
 """After the child's end, others may still hold its terminal: how long without
 output until they are left alone."""
 INDEX_S = 1.0
-RESTART_S = (0.2, 0.5, 1, 2, 5, 10, 30)
+RESTART_S = 0.2
 
 
 class Keeper:
@@ -67,8 +69,9 @@ class Keeper:
         self._log: int | None = None
         self._index: int | None = None
         self._indexed = 0.0
-        self._restarts = 0
-        self._restart_at: float | None = None
+        self._supervisor: Neighbour | None = None
+        """Known once it has told its pid."""
+        self._restarts = Restarts("supervisor", RESTART_S)
         self._restarted: subprocess.Popen[bytes] | None = None
 
     def start(
@@ -147,6 +150,8 @@ class Keeper:
                     os.read(wake_from, 512)
             if ended is None and self._child_ended():
                 ended = time.monotonic()
+            if self.link is not None and self._supervisor is not None:
+                self._supervisor.look(time.monotonic())
             if self.link is None:
                 link = self._restart_supervisor()
                 if link is not None:
@@ -191,14 +196,14 @@ class Keeper:
 
     def _mark(self) -> None:
         """Note, once a second, at which time which byte of the log came."""
-        now = time.time()
-        if now - self._indexed < INDEX_S:
+        mono = time.monotonic()
+        if mono - self._indexed < INDEX_S:
             return
-        self._indexed = now
+        self._indexed = mono
         assert self._log is not None
         assert self._index is not None
         offset = os.fstat(self._log).st_size
-        line = json.dumps({"offset": offset, "time": round(now, 3)}) + "\n"
+        line = json.dumps({"offset": offset, "time": round(time.time(), 3)}) + "\n"
         try:
             os.write(self._index, line.encode())
         except OSError:
@@ -208,6 +213,7 @@ class Keeper:
         assert self.child is not None
         if (self.folder / EXIT).exists():
             return True
+        code: int | None = None
         if self.parent:
             while True:
                 try:
@@ -217,30 +223,37 @@ class Keeper:
                 if pid == 0:
                     return False
                 if pid == self.child:
-                    write_exit(self.folder, os.waitstatus_to_exitcode(status))
-                    return True
-        if _alive(self.child):
+                    code = os.waitstatus_to_exitcode(status)
+                    break
+        elif _alive(self.child):
             return False
-        # The supervisor inherited the child on Linux and knows more; give it a
-        # moment to say so.
-        deadline = time.monotonic() + 2
-        while time.monotonic() < deadline:
-            if (self.folder / EXIT).exists():
-                return True
-            time.sleep(0.05)
-        write_exit(self.folder, None)
+        else:
+            # The supervisor inherited the child on Linux and knows more; give it a
+            # moment to say so.
+            deadline = time.monotonic() + 2
+            while time.monotonic() < deadline:
+                if (self.folder / EXIT).exists():
+                    return True
+                time.sleep(0.05)
+        if not write_exit(self.folder, code):
+            self.tell({"ended": 1, "code": code})
         return True
 
     def _hear(self) -> bool:
         assert self.link is not None
         try:
-            return bool(self.link.recv(4096))
+            data = self.link.recv(4096)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
             return False
+        if data:
+            self._supervisor = Neighbour(int(data), "supervisor")
+            if self.lost:
+                self.tell({"lost": self.lost})
+        return bool(data)
 
-    def tell(self, message: dict[str, int]) -> None:
+    def tell(self, message: Mapping[str, int | None]) -> None:
         """Send a message to the supervisor, if there is one."""
         if self.link is None:
             return
@@ -252,16 +265,11 @@ class Keeper:
 
     def _restart_supervisor(self) -> socket.socket | None:
         """A link to a new supervisor, or None while it is not yet time for one."""
-        now = time.monotonic()
-        if (self.folder / EXIT).exists() and self._restarts > 3:
+        if (self.folder / EXIT).exists() and self._restarts.count > 3:
             return None
-        if self._restart_at is None:
-            pause = RESTART_S[min(self._restarts, len(RESTART_S) - 1)]
-            self._restart_at = now + pause
-        if now < self._restart_at:
+        if not self._restarts.due(time.monotonic()):
             return None
-        self._restart_at = None
-        self._restarts += 1
+        self._supervisor = None
         import subprocess
 
         from trainwatch.runner.launch import process_words
@@ -281,7 +289,7 @@ class Keeper:
                     ",".join(str(fd) for fd in fds),
                     str(os.getpid()),
                     str(self.child or 0),
-                    "the supervisor had ended",
+                    self._restarts.why(),
                 ],
                 pass_fds=fds,
                 start_new_session=True,
@@ -305,8 +313,11 @@ class Keeper:
                 os.close(descriptor)
 
 
-def write_exit(folder: Path, code: int | None) -> None:
-    """Keep how the child ended; `code` is negative for a signal, None if unknown."""
+def write_exit(folder: Path, code: int | None) -> bool:
+    """
+    Keep how the child ended; `code` is negative for a signal, None if unknown.
+    False where it cannot be kept.
+    """
     from trainwatch.runner.files import complain, write_json
 
     document = {"code": code, "time": time.time()}
@@ -314,11 +325,15 @@ def write_exit(folder: Path, code: int | None) -> None:
     for _ in range(50):
         try:
             write_json(folder / EXIT, document)
+        except FileNotFoundError as error:
+            complain(f"exit.json: {error}")
+            return False
         except OSError as error:
             complain(f"exit.json: {error}")
             time.sleep(0.1)
         else:
-            return
+            return True
+    return False
 
 
 def _become(

@@ -2,7 +2,8 @@
 The supervisor's end of the link to the keeper.
 
 A socket pair that closes when either of the two dies. The keeper tells over it
-which process is the child and how much output could not be kept.
+which process is the child, how much output could not be kept, and how the child
+ended where that could not be written down. The supervisor tells its pid.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 from trainwatch.runner.launch import process_words
+from trainwatch.runner.neighbour import Neighbour, Restarts
 
 
 class KeeperLink:
@@ -37,8 +39,16 @@ class KeeperLink:
         self.child = child
         self.lost = 0
         """Bytes of output that could not be kept."""
+        self.ended = False
+        """It said that the child has ended."""
+        self.code: int | None = None
+        """As `os.waitstatus_to_exitcode` gives it, where the keeper said it."""
         self.open = True
+        self.restarts = Restarts("keeper")
+        self._neighbour = Neighbour(pid, "keeper")
         self._selector = selector
+        self._before = 0
+        """Of them, those of earlier keepers."""
         self._buffer = b""
         self._process: subprocess.Popen[bytes] | None = None
         self._use(link)
@@ -60,7 +70,14 @@ class KeeperLink:
         for line in lines:
             message = json.loads(line)
             self.child = message.get("child", self.child)
-            self.lost = message.get("lost", self.lost)
+            self.lost = max(self.lost, self._before + message.get("lost", 0))
+            self.ended |= "ended" in message
+            self.code = message.get("code", self.code)
+
+    def look(self, mono: float) -> None:
+        """Let the keeper go on where it was stopped."""
+        if self.open:
+            self._neighbour.look(mono)
 
     def replace(self, folder: Path, descriptors: tuple[int, int, int]) -> None:
         """
@@ -93,6 +110,8 @@ class KeeperLink:
         finally:
             theirs.close()
         self.pid = self._process.pid
+        self._neighbour.pid = self.pid
+        self._before = self.lost
         self.open = True
         self._use(ours)
 
@@ -100,3 +119,7 @@ class KeeperLink:
         self._link = link
         link.setblocking(False)
         self._selector.register(link, selectors.EVENT_READ, self)
+        try:
+            link.send(str(os.getpid()).encode())
+        except OSError:
+            return  # It has ended already, and `hear` will find that.

@@ -58,6 +58,13 @@ class Receiver:
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ, self)
 
+    def listen(self, listener: socket.socket) -> None:
+        """Listen at another socket instead; the connections stay."""
+        self._selector.unregister(self.listener)
+        self.listener.close()
+        self.listener = listener
+        self._selector.register(listener, selectors.EVENT_READ, self)
+
     def ready(self, file: object) -> tuple[list[ev.Event], Connection | None]:
         """
         The events that a readable socket holds, and the connection when it closed.

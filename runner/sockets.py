@@ -28,8 +28,19 @@ def listen(folder: Path, name: str) -> socket.socket:
         short = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_short_temp()))
         path.symlink_to(short / name)
         path = short / name
+    return listen_at(path)
+
+
+def listen_at(path: Path) -> socket.socket:
+    """
+    A listening stream socket at `path`, mode 0600; what lies there is removed.
+
+    Raises:
+        OSError: it cannot be bound.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        path.unlink(missing_ok=True)
         listener.bind(os.fspath(path))
         os.chmod(path, 0o600)
         listener.listen(64)
@@ -48,10 +59,15 @@ def address(folder: Path, name: str) -> str:
 
 def held(folder: Path, name: str) -> bool:
     """Whether a process holds the listening socket, however busy it is."""
+    return answers(address(folder, name))
+
+
+def answers(path: str) -> bool:
+    """The same of the socket at `path`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
         try:
-            connection.connect(address(folder, name))
+            connection.connect(path)
         except BlockingIOError:
             return True  # Its queue is full.
         except OSError:

@@ -34,13 +34,15 @@ from trainwatch.runner.checkpoints import CheckpointWatcher, folder_of
 from trainwatch.runner.clients import Clients
 from trainwatch.runner.commands import Command, answer, interrupt
 from trainwatch.runner.console import Tail, offset_at
+from trainwatch.runner.drain import Drain
 from trainwatch.runner.errors import RefusedError, TrainwatchError
 from trainwatch.runner.files import complain, read_json
 from trainwatch.runner.flights import Flights
+from trainwatch.runner.foothold import Foothold
 from trainwatch.runner.growth import Growth
 from trainwatch.runner.hook import Hook
 from trainwatch.runner.host import HostSampler, worth_telling
-from trainwatch.runner.keeper import CHUNK, CONSOLE, EXIT, write_exit
+from trainwatch.runner.keeper import EXIT, write_exit
 from trainwatch.runner.keyboard import Hold, Keyboard
 from trainwatch.runner.link import KeeperLink
 from trainwatch.runner.log import EventLog
@@ -107,8 +109,6 @@ class Supervisor:
         self.folder = folder
         self.terminal = terminal
         self.takeover = takeover
-        self._events = events
-        self._control = control
         self.log = EventLog(folder)
         self.facts = manifest.read(folder)
         self._selector = selectors.DefaultSelector()
@@ -116,6 +116,10 @@ class Supervisor:
         self.keyboard = Keyboard(terminal, self._selector)
         self._keeper = KeeperLink(link, self._selector, keeper, child)
         self._clients = Clients(control, self._selector, self._asked, self._client_left)
+        self._foothold = Foothold(
+            folder, (self.receiver, self._clients), inherited=bool(takeover)
+        )
+        self._drain = Drain(terminal, folder)
         self.flights = Flights(folder)
         self.growth = Growth()
         self.home = folder.parents[1]
@@ -308,8 +312,9 @@ class Supervisor:
         if self._terminated and not self.facts.adopted:
             self._terminated = False
             self._start(Abort, None, {"how": "step", "grace": self.facts.grace})
-        if not self._keeper.open and self._due("keeper", mono, 1.0):
-            self._replace_keeper()
+        self._keeper.look(mono)
+        if not self._keeper.open:
+            self._replace_keeper(mono)
         for process in self.state.processes.values():
             if process.left is None and process.flight is not None:
                 how_far = functools.partial(self._saving, process)
@@ -324,6 +329,8 @@ class Supervisor:
         if self._due("host", mono, HOST_S):
             self._sample_host(mono)
             self._look_at_memory()
+            for found in self._foothold.look():
+                self.emit(found)
         if self._due("checkpoints", mono, CHECKPOINTS_S):
             busy = places(self.state, self.flights, self.facts.cwd)
             for checkpoint in self.checkpoints.changed(mono, under_way=busy):
@@ -541,25 +548,23 @@ class Supervisor:
     def _hear_keeper(self) -> None:
         self._keeper.hear()
         if not self._keeper.open:
-            self._replace_keeper()
+            self._replace_keeper(time.monotonic())
 
-    def _replace_keeper(self) -> None:
-        if (self.folder / EXIT).exists():
+    def _replace_keeper(self, mono: float) -> None:
+        if self._keeper.ended or (self.folder / EXIT).exists():
             return
+        if not self._keeper.restarts.due(mono):
+            self._keeper.lost += self._drain.read(TICK_S)
+            return
+        listening = self.receiver.listener, self._clients.listener
+        events, control = (listener.fileno() for listener in listening)
         try:
-            self._keeper.replace(
-                self.folder,
-                (self.terminal, self._events.fileno(), self._control.fileno()),
-            )
+            self._keeper.replace(self.folder, (self.terminal, events, control))
         except OSError as error:
-            # Tried again every second: without us nobody holds the terminal.
             complain(f"keeper: {error}")
             return
-        self.emit(
-            ev.SupervisorStarted(
-                os.getpid(), self._keeper.pid, True, "the keeper had ended"
-            )
-        )
+        why = self._keeper.restarts.why()
+        self.emit(ev.SupervisorStarted(os.getpid(), self._keeper.pid, True, why))
         self.facts = replace(
             self.facts,
             keeper=self._keeper.pid,
@@ -572,16 +577,19 @@ class Supervisor:
     def _notice_end(self, mono: float) -> None:
         if self._ended_at is not None:
             return
-        if not (self.folder / EXIT).exists():
+        if (self.folder / EXIT).exists():
+            try:
+                self._exit = read_json(self.folder / EXIT)["code"]
+            except (OSError, ValueError, KeyError, TypeError):
+                self._exit = None
+        elif self._keeper.ended:
+            self._exit = self._keeper.code
+        else:
             # Only after the keeper's death, and only on Linux: the child is ours.
-            code = orphans.exit_of(self.child)
-            if code is None:
+            self._exit = orphans.exit_of(self.child)
+            if self._exit is None:
                 return
-            write_exit(self.folder, code)
-        try:
-            self._exit = read_json(self.folder / EXIT)["code"]
-        except (OSError, ValueError, KeyError, TypeError):
-            self._exit = None
+            write_exit(self.folder, self._exit)
         self._ended_at = mono
 
     def _over(self) -> bool:
@@ -638,26 +646,12 @@ class Supervisor:
         )
         self._write_manifest()
         self.checkpoints.close()
-        self._drain_terminal()
+        if not self._keeper.open:
+            self._keeper.lost += self._drain.read(FAREWELL_S)
         sockets.remove(self.folder, launch.EVENTS_SOCKET)
         sockets.remove(self.folder, launch.CONTROL_SOCKET)
         for failed in self._hook.finish():
             complain(f"notify: {failed.error}")
-
-    def _drain_terminal(self) -> None:
-        """What is left in the terminal when the keeper died with the child."""
-        if self._keeper.open:
-            return
-        try:
-            os.set_blocking(self.terminal, False)
-            data = os.read(self.terminal, CHUNK)
-        except OSError:
-            return
-        try:
-            with (self.folder / CONSOLE).open("ab") as file:
-                file.write(data)
-        except OSError as error:
-            complain(f"{CONSOLE}: {error}")
 
     def _write_manifest(self) -> None:
         try:
