@@ -10,8 +10,9 @@ import pytest
 
 from support.runs import Trainwatch, console
 from trainwatch.probes import events as ev
-from trainwatch.runner.fold import EMPTY, fold
+from trainwatch.runner.fold import fold
 from trainwatch.runner.slope import trend
+from trainwatch.runner.state import EMPTY
 
 SCRIPT = Path(__file__).parent.parent / "support" / "leak.py"
 

@@ -11,7 +11,8 @@ from trainwatch.probes import events as ev
 from trainwatch.runner import memo
 from trainwatch.runner.document import process_document
 from trainwatch.runner.durations import RECENT, SERIES_POINTS, usual
-from trainwatch.runner.fold import LOGS, fold, fold_all
+from trainwatch.runner.fold import fold, fold_all
+from trainwatch.runner.folds.metrics import LOGS
 from trainwatch.runner.lines import describe
 from trainwatch.runner.state import EMPTY, RunState
 from trainwatch.runner.verdict import judge
