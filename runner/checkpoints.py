@@ -23,6 +23,8 @@ from watchdog.observers import Observer
 
 from trainwatch.probes import events as ev
 from trainwatch.runner import tensors
+from trainwatch.runner.breadth import too_wide
+from trainwatch.runner.files import complain
 from trainwatch.runner.salvage import REMOVED
 
 NAME = re.compile(r"^(?:checkpoint|global_step|step|epoch)[-_]?(\d+)$")
@@ -193,6 +195,8 @@ class CheckpointWatcher(FileSystemEventHandler):
             by_trainer: as for `inspect`.
         """
         folder = folder.absolute()
+        if "\0" in str(folder):
+            return  # No name of a file, whoever said it.
         if by_trainer:
             self._trainers.add(folder)
         if folder not in self._asked:
@@ -261,6 +265,9 @@ class CheckpointWatcher(FileSystemEventHandler):
             if not folder.is_dir():
                 continue
             self._watched.add(folder)
+            if too_wide(folder):
+                complain(f"{folder} holds too many folders to be watched")
+                continue  # `CheckpointSaved` still comes.
             try:
                 self._observer.schedule(self, str(folder), recursive=True)
                 if not self._started:

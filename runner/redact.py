@@ -19,7 +19,7 @@ _VALUE = re.compile(
     r"|github_pat_\w{20,}|npm_[A-Za-z0-9]{20,}|AIza[\w-]{30,}|ya29\.[\w.-]{16,}"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
 )
-_BEARER = re.compile(r"(?i)(\b(?:bearer|basic)\s+)[\w.~+/-]{8,}=*")
+_BEARER = re.compile(r"(?i)(\b(?:bearer|authorization:\s*\w+)\s+)[\w.~+/-]{8,}=*")
 _QUERY = re.compile(
     r"(?i)([?&](?:[\w-]*token|[\w-]*key|secret|password|signature|sig)=)[^&#\s]+"
 )

@@ -67,6 +67,11 @@ def plain(line: str) -> str:
     return _CONTROLS.sub("", _ESCAPES.sub("", line))
 
 
+def flat(text: str) -> str:
+    """The same in one line, so that no text can look like another line of ours."""
+    return " ".join(plain(text).splitlines())
+
+
 def last_writing(line: str) -> str:
     """What a terminal shows of a line with carriage returns: the last writing."""
     if "\r" not in line:

@@ -18,7 +18,7 @@ from trainwatch.runner.follow import Follower
 from trainwatch.runner.home import find_run
 from trainwatch.runner.manifest import read
 from trainwatch.runner.state import Checkpoint, Process
-from trainwatch.runner.text import duration, plain, size
+from trainwatch.runner.text import duration, flat, plain, size
 from trainwatch.runner.view import RunView, look
 
 POLL_S = 0.2
@@ -55,7 +55,7 @@ def runs(options: argparse.Namespace) -> int:
             step += f"/{run.max_steps}"
         state = run.verdict or run.status
         line = f"{run.id}  {state:<9} {plain(run.name):<{wide}}  {began}  {step:<14} "
-        print(plain(line + run.command))
+        print(flat(line + run.command))
     return 0
 
 
@@ -66,7 +66,7 @@ def show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(show_document(view, folder), indent=1))
     else:
-        print("\n".join(plain(line) for line in _show_lines(view)))
+        print("\n".join(flat(line) for line in _show_lines(view)))
     return 0
 
 
