@@ -14,12 +14,14 @@ import argparse
 import asyncio
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pexpect
+import psutil
 import pyte
 
 from trainwatch.runner import control
@@ -50,13 +52,20 @@ class Terminal:
             dimensions=(ROWS, COLUMNS),
         )
 
-    def read(self, seconds: float) -> None:
+    def read(self, seconds: float) -> int:
+        """The bytes that came within `seconds`."""
+        came = 0
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                self._stream.feed(self._program.read_nonblocking(1 << 16, 0.2))
+                data = self._program.read_nonblocking(1 << 16, 0.2)
             except pexpect.TIMEOUT:
                 continue
+            except pexpect.EOF:
+                raise SystemExit(f"it ended:\n{self}") from None
+            self._stream.feed(data)
+            came += len(data)
+        return came
 
     def read_past_the_hang(self, seconds: float) -> None:
         """Until `seconds` after the script began to hang."""
@@ -66,9 +75,18 @@ class Terminal:
                 raise SystemExit(f"it never came to the hang:\n{self}")
             self.read(0.2)
         self.read(seconds)
+        while self.read(0.5):  # Not in the middle of a picture.
+            continue
 
     def close(self) -> None:
+        """End it and all that it started, in whichever session."""
+        below = psutil.Process(self._program.pid).children(recursive=True)
         self._program.close(force=True)
+        for process in below:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
 
     def __str__(self) -> str:
         lines = [line.rstrip() for line in self._shown.display]
@@ -122,13 +140,19 @@ async def draw(folder: Path, view: RunView, picture: Path) -> None:
         picture.write_text(app.export_screenshot(title="trainwatch: a hung loader"))
 
 
+def free_port() -> str:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return str(bound.getsockname()[1])
+
+
 def theirs(traceml: Path, seconds: float) -> str:
     """TraceML's screen."""
     with tempfile.TemporaryDirectory() as name:
         shutil.copy(SCRIPT, name)
         words = [str(traceml), "run", "--mode", "cli", "--run-name", "hung"]
-        words += ["--logs-dir", "logs", "--master-port", "29751"]
-        words += ["--aggregator-port", "29831", SCRIPT.name]
+        words += ["--logs-dir", "logs", "--master-port", free_port()]
+        words += ["--aggregator-port", free_port(), SCRIPT.name]
         terminal = Terminal(words, Path(name))
         try:
             terminal.read_past_the_hang(seconds)

@@ -101,7 +101,7 @@ def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    for mark in "\\|<*_`":
+    for mark in "\\|<*`":
         if mark in text and not text.startswith("**"):
             text = text.replace(mark, "\\" + mark)
     return " ".join(text.split())
