@@ -92,11 +92,9 @@ class Case:
     def control(self) -> bool:
         return not self.states
 
-    def holds(self, verdict: Verdict) -> bool:
+    def holds(self, said: Verdict | Change) -> bool:
         """State and kind are right."""
-        return verdict.state in self.states and (
-            not self.kinds or verdict.kind in self.kinds
-        )
+        return said.state in self.states and (not self.kinds or said.kind in self.kinds)
 
     def met(self, verdict: Verdict) -> bool:
         """The same, and the facts say what they must."""
@@ -152,10 +150,8 @@ class Record:
                 found.append(f"late, within {case.within_s:g} s: {self.met}")
             met_at = self.met.at_s if self.met else float("inf")
             for change in self.changes:
-                right = change.state in case.states and (
-                    not case.kinds or change.kind in case.kinds
-                )
-                if right or (change.at_s < met_at and change.state in CALM):
+                early = change.at_s < met_at and change.state in CALM
+                if case.holds(change) or early:
                     continue
                 found.append(f"said too: {change}")
         if not self.began and case.files == {}:
