@@ -124,9 +124,7 @@ def _pump(
     console = os.open(folder / CONSOLE, os.O_RDONLY)
     try:
         while True:
-            ready, _, _ = select.select(
-                [source, connection.fileno()], [], [], LOOK_S
-            )
+            ready, _, _ = select.select([source, connection.fileno()], [], [], LOOK_S)
             offset = _show(console, offset, target)
             if _size(target) != size:
                 size = _size(target)

@@ -14,7 +14,6 @@ import pytest
 
 from support.runs import Trainwatch
 
-
 SHARED = ("examples", "odd", "smollm2")
 """Fixtures whose runs are shared: tests that ask for one stay in one process."""
 

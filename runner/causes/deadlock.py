@@ -69,8 +69,8 @@ def _for_ever(sight: Sight, signals: Signals) -> str:
         count = 1 + sum(threads.values())
         if below and count == 1 and signals.of not in sight.state.processes:
             return (
-                f"{name} has one thread and it waits for a lock that only itself "
-                "could let go: copied by fork while held"
+                f"{name} has one thread, which waits for a lock or an event: nobody is "
+                "left to let it go, as where a lock was copied by fork while held"
             )
         all_of_it = (
             "its only thread waits" if count == 1 else f"all {count} threads wait"

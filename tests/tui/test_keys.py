@@ -131,7 +131,9 @@ async def test_a_second_snapshot_within_a_minute_is_asked_for(
         await pilot.press(key)
         if key == "enter":
             await until(pilot, lambda: hands.calls)
-        assert hands.calls == ([("snapshot", FOLDER, "again")] if key == "enter" else [])
+        assert hands.calls == (
+            [("snapshot", FOLDER, "again")] if key == "enter" else []
+        )
 
 
 async def test_stack_shows_the_file_it_wrote(
