@@ -25,7 +25,7 @@ STACKED := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 JOBS ?= 2
 SPREAD := -n $(JOBS) --dist loadgroup
 
-.PHONY: demo test test-matrix newest $(MATRIX) check lint types layers unit e2e snapshots pictures verdicts clean
+.PHONY: demo test test-matrix newest $(MATRIX) check lint types layers unit e2e snapshots pictures verdicts faults clean
 .PRECIOUS: $(ROWS)/%/.installed
 
 demo: $(VENV)/.installed
@@ -95,6 +95,11 @@ $(ROWS)/%/.installed: tests/matrix/%.txt pyproject.toml
 verdicts:
 	TRAINWATCH_VERDICTS=docs/verdicts.md TRAINWATCH_STUCK_HOLD=60 $(STACKED) \
 		$(BIN)/python -m pytest -q tests/e2e/stuck
+
+# docs/faults.md, with long stops and big floods.
+faults:
+	TRAINWATCH_FAULTS=docs/faults.md $(STACKED) \
+		$(BIN)/python -m pytest -q tests/supervision/test_faults.py
 
 clean:
 	rm -rf $(VENV) $(ROWS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -28,6 +28,9 @@ STARTING_S = 15.0
 """A run that is so young may not have its sockets yet. An older one that has named
 no process, as on a machine under load, is alive while somebody holds them."""
 SAME_START_S = 2.0
+GONE_S = 30.0
+"""Whoever still has the files of a removed run open hears of it every ten seconds, as
+long as it is supervised."""
 
 
 def start_time(pid: int) -> float | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from trainwatch.runner import memo, truth
 from trainwatch.runner.console import Tail
+from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.fold import fold
 from trainwatch.runner.follow import Follower
 from trainwatch.runner.state import EMPTY, RunState, TriagedWarning
@@ -65,6 +66,7 @@ class Watch:
         self._tail = Tail(folder, from_end=self.CONSOLE_BYTES)
         self._shown: tuple[str, ...] = ()
         self._checked = 0.0
+        self._heard = 0.0
         self._supervised = True
         self._own = own.OwnFile(own.own_file())
         self._marked: tuple[object, object, Mapping[str, TriagedWarning]] | None = None
@@ -83,6 +85,7 @@ class Watch:
             if not batch:
                 caught_up = self._follower.behind < 1 << 17
                 break
+            self._heard = time.monotonic()
             for event in batch:
                 self._state = fold(self._state, event)
         changed = False
@@ -92,13 +95,10 @@ class Watch:
                 break
         if changed or not self._shown:
             self._shown = self._tail.shown()
-        now = self._clock()
-        if caught_up and not self._state.over and now - self._checked > self.TRUTH_S:
-            self._checked = now
-            self._supervised = truth.supervised(self.folder)
-            if not self._supervised:
-                facts = truth.correct(self.folder)
-                self._state = truth.with_manifest(self._state, facts)
+        now, mono = self._clock(), time.monotonic()
+        if caught_up and not self._state.over and mono - self._checked > self.TRUTH_S:
+            self._checked = mono
+            self._hold_against_truth(mono)
         mine = self._own.look()
         return RunView(
             state=self._as_marked(mine),
@@ -110,6 +110,20 @@ class Watch:
             caught_up=caught_up,
             problems=mine.said(self._own.path),
         )
+
+    def _hold_against_truth(self, mono: float) -> None:
+        self._supervised = truth.supervised(self.folder)
+        if self._supervised:
+            return
+        try:
+            facts = truth.correct(self.folder)
+        except RefusedError:
+            # Its directory was removed; what was opened before still tells.
+            if mono - self._heard > truth.GONE_S:
+                raise
+            self._supervised = True
+        else:
+            self._state = truth.with_manifest(self._state, facts)
 
     def _as_marked(self, mine: own.Own) -> RunState:
         """The state with its warnings as this user has marked them."""

@@ -63,7 +63,7 @@ def _follow(folder: Path, page: Page, keyboard: Keyboard | None) -> int:
     state = EMPTY
     steps = StepLines()
     prompt = Prompts()
-    checked = time.monotonic()
+    checked = heard = time.monotonic()
     began = time.time()
     headlines = Headlines()
     while True:
@@ -90,13 +90,21 @@ def _follow(folder: Path, page: Page, keyboard: Keyboard | None) -> int:
         said = None if answering else headlines.look(state, time.time())
         if said:
             page.line(said)
+        if events:
+            heard = time.monotonic()
         if events or moved:
             continue
         if state.over:
             break
         if time.monotonic() - checked > TRUTH_S:
             checked = time.monotonic()
-            facts = truth.correct(folder)
+            try:
+                facts = truth.correct(folder)
+            except RefusedError:
+                # Its directory was removed; what was opened before still tells.
+                if checked - heard > truth.GONE_S:
+                    raise
+                continue
             if facts.over and not follower.behind:
                 # Nobody could write the end down: a full disk.
                 page.line(
