@@ -197,6 +197,7 @@ class Supervisor:
                     self.keyboard.ready()
                 else:
                     self._hear_keeper()
+            self.log.flush()
             self._tick(time.monotonic())
             self.log.flush()
         self._end()
@@ -629,6 +630,8 @@ class Supervisor:
         death = memory_death(self.state, status, code, self._kills.rise())
         if death is not None:
             self.emit(death)
+        if self._told_host and self._told_host.console_lost != self._keeper.lost:
+            self.emit(replace(self._told_host, console_lost=self._keeper.lost))
         self.emit(ev.RunEnded(status, code, number, detail))
         self._call_a_person()
         self._kills.forget()
