@@ -54,6 +54,10 @@ class Spy:
             self._refused = f"{PROGRAM}: {error.strerror}"
 
     @property
+    def started(self) -> bool:
+        return self._process is not None
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._code() is None
 

@@ -96,8 +96,13 @@ class Stacks:
 
     @property
     def hopeless(self) -> bool:
-        """Nobody was asked, and nobody looks."""
-        return not self._asked and not any(spy.running for _, spy in self._spied)
+        """Nobody was asked, and nobody looks or has looked."""
+        return not self._asked and not any(spy.started for _, spy in self._spied)
+
+    @property
+    def asked(self) -> bool:
+        """Some process was asked for its own."""
+        return bool(self._asked)
 
 
 def _read(path: Path, before: int) -> tuple[str, str]:
@@ -128,20 +133,27 @@ class Stack(Command):
         self.stacks = Stacks(self.access, mono)
         if self.stacks.hopeless:
             self.stacks.text()
-            known = bool(self.access.state.processes)
-            none = "no process said that it handles our signal"
-            none = none if known else "no process can be asked: no probe has connected"
-            reason = self.stacks.unseen.rpartition("; ")[2]
-            self.finish("refused", "; ".join(filter(None, (none, reason))))
+            self._refuse()
 
     def tick(self, mono: float) -> None:
         if self.outcome is not None or not self.stacks.complete(mono):
             return
+        text = self.stacks.text()
+        if not self.stacks.count and not self.stacks.asked:
+            self._refuse()
+            return
         folder = self.access.folder / "stacks"
         folder.mkdir(exist_ok=True, mode=0o700)
         path = folder / f"{time.strftime('%H%M%S')}-{self.id}.txt"
-        path.write_text(self.stacks.text())
+        path.write_text(text)
         os.chmod(path, 0o600)
         count = self.stacks.count
         many = "process" if count == 1 else "processes"
         self.finish("done", f"stacks of {count} {many}", str(path))
+
+    def _refuse(self) -> None:
+        known = bool(self.access.state.processes)
+        none = "no process said that it handles our signal"
+        none = none if known else "no process can be asked: no probe has connected"
+        reason = self.stacks.unseen.rpartition("; ")[2]
+        self.finish("refused", "; ".join(filter(None, (none, reason))))
