@@ -7,6 +7,7 @@ Each test is a row of `docs/faults.md`.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import resource
 import shutil
@@ -76,6 +77,35 @@ def test_sigkill(trainwatch: Trainwatch, work: Work, row: Row, who: str) -> None
     os.kill(victim, signal.SIGKILL)
     took = faults.seconds_until(lambda: facts(folder)[who] != victim, f"another {who}")
     measure(row, work, folder, takeover=took)
+
+
+def test_crash_loop(trainwatch: Trainwatch, work: Work, row: Row) -> None:
+    """A manifest that nobody can read ends each supervisor at its start."""
+    row.what = "each supervisor ends at its start"
+    folder = running(work, trainwatch)
+    manifest = (folder / "run.json").read_bytes()
+    (folder / "run.json").write_text("{")
+    os.kill(json.loads(manifest)["supervisor"], signal.SIGKILL)
+    began = time.monotonic()
+    until((folder / "exit.json").exists, "the end", 60)
+    took = time.monotonic() - began
+    errors = (folder / "supervisor.log").read_text()
+    starts = errors.count("cannot be read")
+    row.note = f"{starts} starts in {took:.1f} s, less and less often; said in its log"
+    if not 1 < starts < 8 or "times in a row" not in errors:
+        row.wrong.append(row.note)
+    (folder / "run.json").write_bytes(manifest)
+    run = trainwatch.show()["run"]
+    row.check("code", run["exit_code"] == CODE, "yes, by the next reader", str(run))
+    faults.same_result(row, work)
+    faults.same_output(row, work, console(folder))
+    told = sum(
+        event["count"]
+        for event in faults.events(folder)
+        if event["type"] == "phase_ended"
+    )
+    row.events = f"{work.steps - told} of {work.steps} steps, **not counted**"
+    row.takeover = "never, as was made sure"
 
 
 @pytest.mark.parametrize("who", ["supervisor", "keeper"])

@@ -228,10 +228,10 @@ What became of a run while something happened to us, or to the machine under it.
 program of {steps} steps of {step_s:g} s. It prints more than a terminal holds, so
 that it would stand still if nobody read, and ends with exit code {code}. *Same
 result*: its hash is that of a bare run, and no step took {seen:g} s. *Output equal*:
-the sha256 of `console.log` against that of the bare run. *Events lost*: steps that were not told,
-and holes in the numbers of what its probes sent. *Taken over*: seconds until the one
-that was hit is replaced or goes on. Who is stopped stays so for {hold:g} s unless
-somebody lets it go on.
+the sha256 of `console.log` against that of the bare run. *Events lost*: steps that were
+not told, and holes in the numbers of what its probes sent. *Taken over*: seconds until
+the one that was hit is replaced or goes on. Who is stopped stays so for {hold:g} s
+unless somebody lets it go on.
 
 This table is from {machine}.
 
