@@ -129,6 +129,10 @@ class TrainingBegan:
     """A snapshot can write a checkpoint at a step boundary."""
     resumable: bool = False
     """That checkpoint is one the trainer itself can resume from."""
+    workers: Optional[int] = None
+    """Processes that make its batches, as the trainer was told."""
+    precision: Optional[str] = None
+    """`bf16`, `fp16` or `fp32`: in which it computes, as the trainer was told."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,8 @@ class ModelDescribed:
     rank r has r times so many parameters."""
     linear_names: List[str] = field(default_factory=list)
     """What these layers are called."""
+    accelerator: str = ""
+    """`cuda` or `mps` where one seems to be there, wherever the model lies."""
 
 
 @dataclass(frozen=True)

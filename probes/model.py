@@ -4,9 +4,10 @@ What is trained: parameters counted as PEFT counts them, and the optimizer.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Dict, Iterator, List, Optional
 
-from . import adaptable
+from . import accelerator, adaptable
 from .events import ModelDescribed, OptimizerDescribed
 from .ledger import Storages, tensors_of
 
@@ -40,6 +41,7 @@ def describe(models: List[Any]) -> ModelDescribed:
         devices=devices,
         linear_width=linear_width,
         linear_names=linear_names,
+        accelerator=accelerator.present(sys.modules.get("torch")),
     )
 
 

@@ -150,6 +150,8 @@ class Watch:
                 save_total_limit=_integer(getattr(args, "save_total_limit", None)),
                 can_save=True,
                 resumable=not getattr(args, "save_only_model", False),
+                workers=_integer(getattr(args, "dataloader_num_workers", None)),
+                precision=_precision(args),
             )
         )
         resumes, self._resumes = self._resumes, ""
@@ -378,6 +380,14 @@ def _step(process: Process) -> int:
 
 def _integer(value: Any) -> Optional[int]:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _precision(args: Any) -> Optional[str]:
+    """In which it computes, as far as its own arguments tell."""
+    asked = [getattr(args, name, None) for name in ("bf16", "fp16")]
+    if getattr(args, "deepspeed", None) or None in asked:
+        return None
+    return "bf16" if asked[0] else "fp16" if asked[1] else "fp32"
 
 
 def _float(value: Any) -> Optional[float]:

@@ -242,13 +242,12 @@ class CheckpointWatcher(FileSystemEventHandler):
             if not path.is_dir():
                 before = self._told.pop(path, None)
                 if before is not None:
-                    bodies.append(
-                        ev.CheckpointSeen(before.path, before.step, detail=REMOVED)
-                    )
+                    gone = ev.CheckpointSeen(before.path, before.step, detail=REMOVED)
+                    bodies.append(replace(gone, disk_free=_free(path.parent)))
                 continue
+            free = _free(path.parent)
             try:
                 body = inspect(path, by_trainer=path.parent in self._trainers)
-                free = shutil.disk_usage(path.parent).free
             except OSError:
                 continue
             if self._told.get(path) != body:
@@ -286,3 +285,11 @@ def _checkpoints(folder: Path) -> set[Path]:
         return {p for p in folder.iterdir() if NAME.match(p.name) and p.is_dir()}
     except OSError:
         return set()
+
+
+def _free(folder: Path) -> int | None:
+    """Free bytes of its file system; None where it is gone."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None

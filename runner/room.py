@@ -7,11 +7,12 @@ number does not help while it is written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainwatch.probes import events as ev
 from trainwatch.runner import saves
+from trainwatch.runner.salvage import REMOVED
 from trainwatch.runner.state import Checkpoint, RunState
 from trainwatch.runner.text import size
 
@@ -44,8 +45,8 @@ def room(state: RunState) -> Room | None:
     # The name is that of any next checkpoint: it is only told apart from the others.
     following = Path(training.output_dir, "checkpoint-next")
     needs = saves.expected(state, lead, following)
-    newest = _newest(state, training.output_dir)
-    free = newest.disk_free if newest is not None else None
+    known = _known(state, training.output_dir)
+    free = known[-1].disk_free if known else None
     if free is None:
         free = state.host.disk_free
     if needs is None or free is None:
@@ -53,11 +54,31 @@ def room(state: RunState) -> Room | None:
     return Room(needs.bytes, needs.by, free, training.output_dir)
 
 
-def _newest(state: RunState, folder: str) -> Checkpoint | None:
+def room_after(state: RunState) -> Room | None:
+    """
+    What is left for the next checkpoint once the one that is being written is
+    whole, and the oldest is removed where the trainer keeps only so many.
+    """
+    found, lead = room(state), state.lead
+    if found is None or lead is None or lead.phase.name != "save":
+        return found
+    known = _known(state, found.where)
+    takes = lead.phase.total or found.needs
+    if not known or known[-1].disk_free is None:
+        # The host's free bytes are of now, so what is written is taken already.
+        takes = max(0, takes - (lead.phase.bytes or 0))
+    limit = lead.training.save_total_limit if lead.training else None
+    kept = [c for c in known if c.detail != REMOVED]
+    back = (kept[0].bytes or 0) if limit and len(kept) >= limit else 0
+    return replace(found, free=max(0, found.free - takes + back))
+
+
+def _known(state: RunState, folder: str) -> list[Checkpoint]:
+    """The checkpoints in `folder`, the newest last."""
     found = [
         c for c in state.checkpoints.values() if Path(c.path).parent == Path(folder)
     ]
-    return max(found, key=lambda c: c.seen, default=None)
+    return sorted(found, key=lambda c: c.seen)
 
 
 def changes(state: RunState) -> list[ev.FindingRaised | ev.FindingCleared]:

@@ -186,6 +186,8 @@ class Trainable:
     linear_width: int | None = None
     """Inputs plus outputs of the layers that LoRA would adapt."""
     linear_names: tuple[str, ...] = ()
+    accelerator: str = ""
+    """One that seems to be there, wherever the model lies."""
 
     @property
     def percent(self) -> float | None:
@@ -224,6 +226,9 @@ class Training:
     save_total_limit: int | None = None
     can_save: bool = False
     resumable: bool = False
+    workers: int | None = None
+    """Processes that make its batches."""
+    precision: str | None = None
     resumed: Resumed | None = None
     first_step: int = 0
     optimizer: str = ""
@@ -363,6 +368,10 @@ class TriagedWarning:
     """The user marked it as known."""
     changed: float | None = None
     """When its severity last changed."""
+    again: int = 0
+    """How often it came since a step, or a call of `generate`, last ended well."""
+    again_since: float = 0.0
+    """When it was first seen after that."""
 
 
 @dataclass(frozen=True)

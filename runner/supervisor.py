@@ -25,7 +25,15 @@ from typing import Any
 
 from trainwatch.probes import events as ev
 from trainwatch.probes import flight
-from trainwatch.runner import headroom, launch, manifest, orphans, room, sockets
+from trainwatch.runner import (
+    headroom,
+    launch,
+    manifest,
+    orphans,
+    room,
+    slowness,
+    sockets,
+)
 from trainwatch.runner.abort import Abort
 from trainwatch.runner.accidents.inquiry import Inquiry
 from trainwatch.runner.adoption import refusal
@@ -330,6 +338,8 @@ class Supervisor:
         if self._due("host", mono, HOST_S):
             self._sample_host(mono)
             self._look_at_memory()
+            for finding in slowness.changes(self.state):
+                self.emit(finding)
             for found in self._foothold.look():
                 self.emit(found)
         if self._due("checkpoints", mono, CHECKPOINTS_S):

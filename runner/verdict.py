@@ -25,6 +25,7 @@ from trainwatch.runner.causes.network import network
 from trainwatch.runner.causes.numeric import failing
 from trainwatch.runner.causes.pipe import named_pipe, pipe_full
 from trainwatch.runner.causes.ranks import lost_rank, mismatch, waits_for_rank
+from trainwatch.runner.causes.repeating import repeating
 from trainwatch.runner.causes.sight import QUIET_S, Sight, sights
 from trainwatch.runner.causes.stopped import stopped
 from trainwatch.runner.causes.swapping import swapping
@@ -65,6 +66,7 @@ CAUSES: tuple[Callable[[Sight], Cause | None], ...] = (
     idle,
     compiling,
     failing,
+    repeating,
     swapping,
     device,
     grown,
@@ -186,7 +188,7 @@ def _usual_text(state: RunState, process: Process) -> str | None:
 def _told(cause: Cause, sight: Sight) -> Verdict:
     return Verdict(
         cause.state,
-        cause.kind,
+        cause.kind or None,
         cause.evidence,
         cause.facts,
         cause.since if cause.since is not None else sight.progressed,

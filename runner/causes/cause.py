@@ -10,6 +10,7 @@ class Cause:
     state: str
     """A verdict that is not an end: `waiting`, `stuck`, `slow`, `failing`."""
     kind: str
+    """Of trouble; "" where it is not known."""
     evidence: str
     """`established`, `likely` or `possible`."""
     facts: tuple[str, str]

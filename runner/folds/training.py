@@ -34,6 +34,8 @@ def _training_began(
             save_total_limit=body.save_total_limit,
             can_save=body.can_save,
             resumable=body.resumable,
+            workers=body.workers,
+            precision=body.precision,
             resumed=None,
             first_step=body.step,
             began=event.time,
@@ -81,6 +83,7 @@ def _model(state: RunState, event: ev.Event, body: ev.ModelDescribed) -> RunStat
             body.devices,
             body.linear_width,
             tuple(body.linear_names),
+            body.accelerator,
         ),
         ledger=replace(
             process.ledger,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from trainwatch.probes import events as ev
+from trainwatch.runner.causes.repeating import ended_well
 from trainwatch.runner.folds.parts import Fold, put
 from trainwatch.runner.state import Finding, RunState, TriagedWarning
 
@@ -41,8 +42,25 @@ def _warning(state: RunState, event: ev.Event, body: ev.WarningTriaged) -> RunSt
         good_run=body.good_run,
         logger=body.logger,
         changed=changed,
+        **_again(state, event, body, before),
     )
     return replace(state, warnings=put(state.warnings, body.key, warning))
+
+
+def _again(
+    state: RunState,
+    event: ev.Event,
+    body: ev.WarningTriaged,
+    before: TriagedWarning | None,
+) -> dict[str, Any]:
+    """How often it came since something last ended well, and since when."""
+    if before is None:
+        return {"again": body.count, "again_since": event.time}
+    more = max(0, body.count - before.count)
+    ended = ended_well(state)
+    if ended is not None and ended >= before.last_seen:
+        return {"again": more, "again_since": event.time}
+    return {"again": before.again + more, "again_since": before.again_since}
 
 
 def _finding_raised(

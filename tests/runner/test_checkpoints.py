@@ -21,6 +21,7 @@ from trainwatch.runner.state import (
     Checkpoint,
     Host,
     Ledger,
+    PhaseNow,
     Process,
     RunFacts,
     RunState,
@@ -224,6 +225,29 @@ def test_the_next_checkpoint_is_as_large_as_the_last_and_must_fit() -> None:
     freed = checkpoint(9, bytes=1_000, disk_free=5_000, seen=NOW)
     state = replace(state, checkpoints={**state.checkpoints, freed.path: freed})
     assert room.changes(state) == [ev.FindingCleared(room.RULE, "5 kB are free")]
+
+
+def test_while_one_is_written_the_one_after_it_is_what_must_fit() -> None:
+    state = running(after(9, checkpoint(8, bytes=1_000, disk_free=2_500)))
+    lead = replace(state.processes[9], phase=PhaseNow("save", total=1_000, bytes=400))
+    saving = replace(state, processes={9: lead})
+    found = room.room_after(saving)
+    assert found is not None
+    assert (found.needs, found.free, found.fits) == (1_000, 1_500, True)
+    assert room.room_after(state) == room.room(state)
+
+
+def test_the_oldest_goes_where_only_so_many_are_kept() -> None:
+    state = running(after(9, checkpoint(8, bytes=1_000, disk_free=1_100)))
+    lead = replace(state.processes[9], phase=PhaseNow("save", total=1_000))
+    assert lead.training is not None
+    kept = replace(lead, training=replace(lead.training, save_total_limit=1))
+    found = room.room_after(replace(state, processes={9: lead}))
+    assert found is not None
+    assert not found.fits
+    found = room.room_after(replace(state, processes={9: kept}))
+    assert found is not None
+    assert (found.free, found.fits) == (1_100, True)
 
 
 def test_before_the_first_checkpoint_the_ledger_tells() -> None:
