@@ -90,7 +90,7 @@ def test_crash_loop(trainwatch: Trainwatch, work: Work, row: Row) -> None:
     until((folder / "exit.json").exists, "the end", 60)
     took = time.monotonic() - began
     errors = (folder / "supervisor.log").read_text()
-    starts = errors.count("cannot be read")
+    starts = errors.count("errors.RefusedError:")
     row.note = f"{starts} starts in {took:.1f} s, less and less often; said in its log"
     if not 1 < starts < 8 or "times in a row" not in errors:
         row.wrong.append(row.note)
