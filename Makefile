@@ -21,8 +21,8 @@ OLD_TESTS := $(shell grep -liE 'transformers|trl' tests/probes/test_*.py)
 
 STACKED := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-# Most tests wait for one core. Those that share runs stay in one process.
-JOBS ?= 2
+# Most tests wait for one core, or sleep. Those that share runs stay in one process.
+JOBS ?= 3
 SPREAD := -n $(JOBS) --dist loadgroup
 
 .PHONY: demo test test-matrix newest $(MATRIX) check lint types layers unit e2e snapshots pictures verdicts faults clean

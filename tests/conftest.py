@@ -14,7 +14,7 @@ import pytest
 
 from support.runs import Trainwatch
 
-SHARED = ("examples", "odd", "smollm2")
+SHARED = ("examples", "odd")
 """Fixtures whose runs are shared: tests that ask for one stay in one process."""
 
 
