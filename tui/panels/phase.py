@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.content import Content
 
 from trainwatch.runner.durations import percentile, usual
-from trainwatch.runner.progress import left_s, so_far
-from trainwatch.runner.state import DeviceTimes, PhaseNow, PhaseStat, Process
-from trainwatch.runner.text import duration
+from trainwatch.runner.progress import left_s, so_far, speed
+from trainwatch.runner.room import room_after
+from trainwatch.runner.state import (
+    DeviceTimes,
+    PhaseNow,
+    PhaseStat,
+    Process,
+    RunState,
+    Usual,
+)
+from trainwatch.runner.text import duration, size
 from trainwatch.runner.view import RunView
 from trainwatch.tui.format import (
     ABSENT,
@@ -33,6 +43,7 @@ from trainwatch.tui.theme import (
 from trainwatch.tui.widgets.bar import bar
 
 SLOW_SHARE = 0.95
+NOTHING: Mapping[str, Usual] = {}
 
 
 class PhasePanel(Panel):
@@ -60,6 +71,8 @@ class PhasePanel(Panel):
             lead.left,
             lead.device,
             lead.trainable,
+            view.state.usual,
+            next_one(view.state),
         )
 
     def title(self, view: RunView) -> Content:
@@ -75,8 +88,8 @@ class PhasePanel(Panel):
         until = view.now if view.supervised and not over else lead.phase.seen
         short = height < 9
         lines = [
-            running(lead, until, width, over),
-            stepping(lead, width, view.now, over),
+            running(lead, until, width, over, view.state.usual),
+            stepping(lead, width, view.now, over, next_one(view.state)),
         ]
         if lead.steps.last_phases and short:
             lines += breakdown_short(lead, width)
@@ -92,11 +105,24 @@ class PhasePanel(Panel):
         return lines
 
 
-def running(lead: Process, until: float, width: int, over: bool) -> Content:
-    """The phase of the moment: age, a bar against the usual, the usual."""
+def running(
+    lead: Process,
+    until: float,
+    width: int,
+    over: bool,
+    recalled: Mapping[str, Usual] = NOTHING,
+) -> Content:
+    """
+    The phase of the moment: age, a bar against the usual, the usual. That of the
+    last run, `recalled`, counts until there is one of this run.
+    """
     phase = lead.phase
     stat = lead.phases.get(phase.name)
     typical = usual(stat)
+    slowest = percentile(stat.recent, SLOW_SHARE) if stat else None
+    last, where = recalled.get(phase.name), ""
+    if typical is None and last is not None:
+        typical, slowest, where = last.seconds, last.slowest, " last run"
     age = max(0.0, until - phase.since)
     between_looks = not over and _faster_than_looks(lead)
     if between_looks:
@@ -104,6 +130,7 @@ def running(lead: Process, until: float, width: int, over: bool) -> Content:
             usual_step_s(lead),
             max(0.0, until - (lead.steps.last_ended or until)),
         )
+        where = ""
     name = "stepping" if between_looks else safe(phase.name)
     head = Content.assemble((name, STRONG), "  ", duration(age))
     if over and name == "end":
@@ -121,8 +148,7 @@ def running(lead: Process, until: float, width: int, over: bool) -> Content:
     if typical is None or over:
         detail = Content.styled(safe(phase.detail), MUTED)
         return spread(head, detail, width)
-    tail = Content.styled(f"usual {duration(typical)}", MUTED)
-    slowest = percentile(stat.recent, SLOW_SHARE) if stat else None
+    tail = Content.styled(f"usual {duration(typical)}{where}", MUTED)
     late = age > max(2 * typical, slowest or 0.0)
     room = width - head.cell_length - tail.cell_length - 4
     if room < 6:
@@ -143,8 +169,10 @@ def how_far(phase: PhaseNow, now: float, head: Content, width: int) -> Content |
     left = left_s(phase, now)
     if left is None or not phase.total:
         return None
+    pace = speed(phase, now)
     for words in (
-        f"{duration(left)} left, expected by {phase.total_by}",
+        f"{pace}, {duration(left)} left, expected by {phase.total_by}",
+        f"{pace}, {duration(left)} left",
         f"{duration(left)} left",
     ):
         tail = Content.styled(words, MUTED)
@@ -167,8 +195,26 @@ def clocks(lead: Process | None) -> str:
     return f"device (sampled {lead.device.sampled:,} of {lead.device.steps:,})"
 
 
-def stepping(lead: Process, width: int, now: float, over: bool) -> Content:
-    """The step, the micro-step and the pace."""
+def next_one(state: RunState) -> Content | None:
+    """While a checkpoint is written: whether the one after it fits on the disk."""
+    lead = state.lead
+    if lead is None or lead.phase.name != "save" or state.over:
+        return None
+    if _faster_than_looks(lead):
+        return None
+    found = room_after(state)
+    if found is None:
+        return None
+    numbers = f"about {size(found.needs)}, {size(found.free)} free then"
+    if found.fits:
+        return Content.styled(f"next one {numbers}", MUTED)
+    return Content.styled(f"next one does not fit: {numbers}", WARN)
+
+
+def stepping(
+    lead: Process, width: int, now: float, over: bool, told: Content | None = None
+) -> Content:
+    """The step, the micro-step and the pace, or what is `told` in its place."""
     if lead.training is None and not lead.steps.count:
         return Content.styled("no step yet", MUTED)
     parts = [f"{lead.steps.count:,} done" if lead.steps.count else "no step done"]
@@ -186,9 +232,8 @@ def stepping(lead: Process, width: int, now: float, over: bool) -> Content:
         pace.append(f"{rate(tokens)} tokens/s")
     old = stepped_long_ago(lead, now) and not over
     style = MUTED if old else ""
-    return spread(
-        Content(" · ".join(parts)), Content.styled(" · ".join(pace), style), width
-    )
+    right = told if told is not None else Content.styled(" · ".join(pace), style)
+    return spread(Content(" · ".join(parts)), right, width)
 
 
 def step_heading(lead: Process) -> Content:
