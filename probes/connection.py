@@ -45,7 +45,7 @@ PATIENT = frozenset(("metrics_logged", "device_timed", "probe_counted"))
 """Of these, the event before must be as old too: a loop of quick steps logs all the
 time, and each time the thread runs, a step waits for the interpreter."""
 BACK_OFF_S = (0.2, 5.0)
-FAREWELL_S = 0.5
+FAREWELL_S = 1.0
 """How long a process that ends may wait for the supervisor to take its last
 events."""
 SPARABLE = frozenset(
@@ -260,9 +260,11 @@ class Connection:
             while self._ready() and (self._queue or self._lines):
                 self._encode()
                 left = deadline - time.monotonic()
+                # Once in any case: on a busy machine the time may be over before
+                # anything was tried.
+                self._send(max(0.0, left))
                 if left <= 0:
                     break
-                self._send(left)
         self._silent = True
         self._unhang()
         if self._socket is not None:

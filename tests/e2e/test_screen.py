@@ -40,8 +40,10 @@ def test_watch_snapshot_leave_come_back_abort(
     screen.wait_for("Phase", "Memory", "Warnings", "Console")
     folder = only_run(trainwatch.home)
     until(lambda: b"'loss'" in console(folder), "a logged step", within=120)
-    shown = screen.wait_for("782,336", "6.51 %")
-    assert "step" in shown
+    screen.press("m")
+    screen.wait_for("782,336", "6.51 %")
+    screen.press("\x1b")
+    assert "step" in screen.wait_for("Phase", "Console")
 
     screen.press("s")
     shown = screen.wait_for("saved and verified")
