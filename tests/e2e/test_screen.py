@@ -46,7 +46,7 @@ def test_watch_snapshot_leave_come_back_abort(
     assert "step" in screen.wait_for("Phase", "Console")
 
     screen.press("s")
-    shown = screen.wait_for("saved and verified")
+    screen.wait_for("saved and verified")
     saved = next((folder / "snapshots" / "1").glob("manifest.json"))
     assert json.loads(saved.read_text())["checkpoint"]["resumable"] is True
 
@@ -60,7 +60,7 @@ def test_watch_snapshot_leave_come_back_abort(
     back = Screen("attach", cwd=tmp_path)
     back.wait_for("WORKING", "snapshot")
     back.press("a")
-    back.wait_for("Finish the running step")
+    back.wait_for("Finish the step and save")
     back.press("\r")
     back.wait_for("ABORTED", "stopped after step")
     assert over(folder)["status"] == "aborted"
