@@ -25,6 +25,8 @@ class Screen:
             "LANG": "C.UTF-8",
             "LC_ALL": "C.UTF-8",
         }
+        for name in ("COLUMNS", "LINES"):
+            environment.pop(name, None)  # They win over the terminal's own size.
         self.columns = columns
         self.written = b""
         self._screen = pyte.Screen(columns, rows)
