@@ -45,7 +45,7 @@ PATIENT = frozenset(("metrics_logged", "device_timed", "probe_counted"))
 """Of these, the event before must be as old too: a loop of quick steps logs all the
 time, and each time the thread runs, a step waits for the interpreter."""
 BACK_OFF_S = (0.2, 5.0)
-FAREWELL_S = 1.0
+FAREWELL_S = 0.5
 """How long a process that ends may wait for the supervisor to take its last
 events."""
 SPARABLE = frozenset(
