@@ -99,17 +99,20 @@ class Part:
 
     def _between(self, phase: str) -> float:
         """
-        The same for a phase that is no part of a step. Of few calls the shortest
+        The same for a phase that is no part of a step: what is told beyond the
+        script's own clock, in a slow call over a quick one. Of few calls the shortest
         are compared: a busy machine only makes them longer.
         """
         calls = [call for call in self.calls if call["phase"] == phase]
         slow = [
-            (self._told(call) - call["seconds"], call["seconds"])
+            (self._told(call) - call["whole"], call["seconds"])
             for call in calls
             if call["seconds"]
         ]
         rest, delay = min(slow)
-        quick = min(self._told(call) for call in calls if not call["seconds"])
+        quick = min(
+            self._told(call) - call["whole"] for call in calls if not call["seconds"]
+        )
         return float((rest - quick) / delay)
 
     def _told(self, call: Row) -> float:

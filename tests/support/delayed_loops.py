@@ -85,9 +85,10 @@ def main() -> None:
             optimizer.zero_grad()
             if step % 16 in (6, 14):
                 # The next step's batch is slow in every other case.
-                evaluate(model)
+                with delays.whole():
+                    evaluate(model)
             if step % 5 == 0:
-                with doing("save"):
+                with doing("save"), delays.whole():
                     model.save_pretrained(f"{folder}/{step}")
     delays.end()
     delays.write(Path(sys.argv[1]))

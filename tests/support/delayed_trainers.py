@@ -85,8 +85,12 @@ def slow(base: type[Trainer]) -> type[Trainer]:
             delays("clip")
             return super()._clip_grad_norm(model)
 
+        def log(self, *args, **kwargs):
+            with delays.whole():
+                return super().log(*args, **kwargs)
+
         def evaluate(self, *args, **kwargs):
-            with delays.aside():
+            with delays.aside(), delays.whole():
                 return super().evaluate(*args, **kwargs)
 
         def prediction_step(self, *args, **kwargs):
@@ -94,7 +98,7 @@ def slow(base: type[Trainer]) -> type[Trainer]:
             return super().prediction_step(*args, **kwargs)
 
         def _save_checkpoint(self, *args, **kwargs):
-            with doing("save"):
+            with doing("save"), delays.whole():
                 return super()._save_checkpoint(*args, **kwargs)
 
     return SlowTrainer
@@ -130,11 +134,13 @@ def prepare(folder: str) -> None:
     """Load, map, generate: what is slow outside of training."""
     Llama(CONFIG).save_pretrained(folder)
     for number in range(6):
-        with doing("load"):
+        with doing("load"), delays.whole():
             model = Llama.from_pretrained(folder)
-        Dataset.from_dict({"a": [0]}).map(
-            lambda row: delays.every_other("data"), new_fingerprint=str(number)
-        )
+        rows = Dataset.from_dict({"a": [0]})
+        with delays.whole():
+            rows.map(
+                lambda row: delays.every_other("data"), new_fingerprint=str(number)
+            )
     generate(model, 6)
 
 

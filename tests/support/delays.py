@@ -62,6 +62,17 @@ class Delays:
         yield
         self._plan = plan
 
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """
+        What runs now is the whole phase of the delay in it: how long it took, with
+        files to write, differs by more than the delay may be off.
+        """
+        began, first = time.monotonic(), len(self._rows)
+        yield
+        for row in self._rows[first:]:
+            row["whole"] = time.monotonic() - began
+
     def __call__(self, place: str) -> None:
         """Sleep in the steps in which `place` is slow."""
         if self._due(place):
@@ -111,5 +122,6 @@ class Delays:
                 "step": self.step,
                 "began": began,
                 "seconds": seconds,
+                "whole": seconds,
             }
         )
