@@ -13,6 +13,7 @@ class Span:
     """One open phase that is not a call of a step's phase."""
 
     __slots__ = (
+        "at",
         "before",
         "began",
         "detail",
@@ -51,8 +52,10 @@ class Span:
         self.outer = OTHER
         self.open = 0
         """The phases open around it, as bits."""
-        self.before = 0
-        """Nanoseconds of this phase before this span."""
+        self.at = 0
+        """The change with which it began."""
+        self.before = -1
+        """Nanoseconds of this phase before this span; -1 until the ring is read."""
         self.part = ""
         self.parts: Optional[Dict[str, Tuple[int, int]]] = None
         """Part -> (when it began first, its nanoseconds)."""

@@ -82,6 +82,13 @@ class Tally:
             self.settle()
             self._account(self._changes.at)
 
+    def until(self, change: int, number: int) -> int:
+        """Nanoseconds of phase `number` when `change` began."""
+        with self.lock:
+            self.settle()
+            self._account(change)
+        return self.spent[number]
+
     def _so_far(self) -> Ended:
         return Ended(
             self.steps,

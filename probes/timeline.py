@@ -218,7 +218,7 @@ class Timeline:
     def make_room(self) -> None:
         """Read the ring before it is full."""
         if self.changes.at - self.tally.read > FULL:
-            self.tally.catch_up()
+            self._catch_up()
 
     # --- spans ---
 
@@ -238,9 +238,13 @@ class Timeline:
         self._spans.append(span)
         self.open |= 1 << number
         self._turn(number)
-        self.tally.catch_up()
-        span.before = self.tally.spent[number]
-        self._show(span)
+        span.at = self.changes.at
+        if phase not in PARTS:
+            self._catch_up()
+        if span.told:
+            self._show(span)
+        else:
+            self._called(span.name)
         return span
 
     def leave(
@@ -322,7 +326,7 @@ class Timeline:
         now = self._clock()
         self.owner = get_ident()
         self._turn(self.top | AGAIN)
-        self.tally.catch_up()
+        self._catch_up()
         for span in self._spans:
             self._cut(span, now)
         self.training = True
@@ -391,7 +395,7 @@ class Timeline:
         """No step is under way any more."""
         self.flush()
         self._turn(self.top | AGAIN)
-        self.tally.catch_up()
+        self._catch_up()
         if self.training:
             self._tell_rest()
         self.training = False
@@ -441,6 +445,13 @@ class Timeline:
 
     # --- inside ---
 
+    def _catch_up(self) -> None:
+        """Read the ring, and on the way what each open span began with."""
+        for span in self._spans:
+            if span.before < 0:
+                span.before = self.tally.until(span.at, span.number)
+        self.tally.catch_up()
+
     def _turn(self, change: int) -> None:
         """A phase runs from now on: its number, with AGAIN where it ran before."""
         self.top = change & PHASE
@@ -460,11 +471,16 @@ class Timeline:
 
     def _close(self, now: int, failed: bool, nbytes: Optional[int]) -> None:
         """End the innermost span."""
-        span = self._spans.pop()
+        span = self._spans[-1]
         phase, number = span.phase, span.number
         self.open = span.open
         self._turn((span.outer if span.open else self._outermost()) | AGAIN)
-        self.tally.catch_up()
+        loud = phase not in PARTS or failed or nbytes
+        if not loud and now - span.began < QUIET_S * NANO:
+            self._spans.pop()
+            return
+        self._catch_up()
+        self._spans.pop()
         spent = self.tally.spent[number] - span.before
         if phase in STEP:
             if number == BACKWARD and not failed:
@@ -481,7 +497,7 @@ class Timeline:
         if phase == "import":
             # `LibraryImported` tells it.
             return
-        if seconds < QUIET_S and phase in PARTS and not failed and not nbytes:
+        if seconds < QUIET_S and not loud:
             return
         self.flush()
         step = self._steps_done()
