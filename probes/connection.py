@@ -105,6 +105,8 @@ class Connection:
         self.errors = 0
         self.events = 0
         self.paused = False
+        self.said: Optional[memoryview] = None
+        """Where the number of the last event is kept for who comes too late."""
         self._hello = hello
         self._on_request = on_request
         self._on_tick = on_tick
@@ -151,7 +153,10 @@ class Connection:
             self.dropped += 1
             return
         now = time.monotonic()
-        item = (kind, fields, time.time(), now, next(self._numbers))
+        number = next(self._numbers)
+        item = (kind, fields, time.time(), now, number)
+        if self.said is not None:
+            self.said[0] = number
         self.events += 1
         if kind in REPEATED:
             self._known[kind] = item
@@ -238,6 +243,7 @@ class Connection:
     def silence(self) -> None:
         """Forget everything, in a forked child: the line belongs to the parent."""
         self._silent = True
+        self.said = None
         self._thread = None
         self._queue.clear()
         self._lines.clear()

@@ -508,6 +508,9 @@ class ProbeCounted:
 class ProcessLeft:
     reason: str = ""
     """`exit` when it said goodbye, `hang-up` when the connection closed."""
+    lost: Optional[int] = None
+    """Events that it wanted to tell at last and that did not arrive, by its flight
+    record; None where it said goodbye, or has no record."""
 
 
 # --- what the supervisor says -----------------------------------------------

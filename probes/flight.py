@@ -45,6 +45,8 @@ _MEMORY_AT = 256
 _ERROR_AT, _ERROR_SIZE = 320, 256
 _BEAT = struct.Struct("=d")
 _BEAT_AT = 576
+_SAID = struct.Struct("=q")
+_SAID_AT = 584
 _COUNTER = struct.Struct("=q")
 RING = 256
 _RING_AT = SIZE - 8 * RING
@@ -81,6 +83,8 @@ class Reading:
     rss: Optional[int]
     error: str
     wall_minus_mono: float
+    said: int = 0
+    """The number of the last event that it wanted to tell; 0 for none."""
 
 
 class Changes:
@@ -124,7 +128,7 @@ class FlightRecord(Changes):
         OSError: the file cannot be created or mapped.
     """
 
-    __slots__ = ("_belongs", "_detail", "_map", "path", "steps")
+    __slots__ = ("_belongs", "_detail", "_map", "path", "said", "steps")
 
     def __init__(self, path: str, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self.path = path
@@ -140,6 +144,8 @@ class FlightRecord(Changes):
         super().__init__(view[_RING_AT:].cast("Q"), clock)
         self.steps = view[_STEP_AT : _STEP_AT + _STEP.size].cast("q")
         """Steps done, and micro-steps of the next one."""
+        self.said = view[_SAID_AT : _SAID_AT + _SAID.size].cast("q")
+        """The number of the last event that was said."""
         self._belongs = 0
         """The change that the counters and the detail belong to."""
         self._detail = b""
@@ -225,6 +231,7 @@ class FlightRecord(Changes):
     def close(self) -> None:
         self.ring.release()
         self.steps.release()
+        self.said.release()
         self._map.close()
 
 
@@ -270,6 +277,7 @@ def read(data: bytes) -> Optional[Reading]:
         peak=_known(peak) if when else None,
         rss=_known(rss) if when else None,
         error=_string(data[_ERROR_AT : _ERROR_AT + _ERROR_SIZE]),
+        said=_SAID.unpack_from(data, _SAID_AT)[0],
         wall_minus_mono=wall - zero / 1e9,
     )
 

@@ -90,7 +90,9 @@ class Process:
         self.requests = Requests(self.emit)
         record = open_record(self.folder)
         self.timeline = Timeline(record, self.emit)
-        if record is None:
+        if record is not None:
+            self.connection.said = record.said
+        else:
             self.miss(
                 "flight record", "it cannot be written, so phases are seen as they end"
             )

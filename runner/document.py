@@ -154,6 +154,7 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
         "probe": {
             "events": sum(p.events for p in state.processes.values()),
             "dropped": sum(p.dropped for p in state.processes.values()),
+            "lost": sum(p.lost for p in state.processes.values()),
             "errors": [e for p in state.processes.values() for e in p.probe_errors],
             "refused_lines": state.refused_lines,
             "step_cost_s": _number(state.lead.step_cost_s if state.lead else None),

@@ -184,6 +184,20 @@ class Flights:
         reading = self.reading(pid)
         return None if reading is None else _observed(reading)
 
+    def left(
+        self, pid: int, reason: str, heard: int
+    ) -> list[ev.PhaseObserved | ev.ProcessLeft]:
+        """
+        What to tell of `pid`, which ended without a goodbye: the phase it ended in,
+        however short that was, and how much it wanted to tell after event `heard`.
+        """
+        reading = self.reading(pid)
+        self.forget(pid)
+        if reading is None:
+            return [ev.ProcessLeft(reason)]
+        lost = max(0, reading.said - heard)
+        return [_observed(reading), ev.ProcessLeft(reason, lost)]
+
     def forget(self, pid: int) -> None:
         descriptor = self._files.pop(pid, None)
         if descriptor is not None:

@@ -26,7 +26,7 @@ from trainwatch.runner.folds import (
     training,
     warnings,
 )
-from trainwatch.runner.folds.parts import Fold
+from trainwatch.runner.folds.parts import Fold, put
 from trainwatch.runner.state import EMPTY, RunState
 
 _FOLDS: dict[type[Any], Fold] = {
@@ -48,6 +48,9 @@ _FOLDS: dict[type[Any], Fold] = {
 def fold(state: RunState, event: ev.Event) -> RunState:
     """The state after `event`."""
     state = replace(state, events=state.events + 1, last_event=event.time)
+    if event.seq and event.pid in state.processes:
+        heard = max(event.seq, state.heard.get(event.pid, 0))
+        state = replace(state, heard=put(state.heard, event.pid, heard))
     if event.body is None:
         return replace(state, unknown_events=state.unknown_events + 1)
     step = _FOLDS.get(type(event.body))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainwatch.probes import events as ev
+from trainwatch.runner.state import RunState
 
 READ_BYTES = 1 << 18
 
@@ -23,6 +24,8 @@ class Connection:
     pid: int | None = None
     """Known once it has joined."""
     rank: int | None = None
+    heard: int = 0
+    """The number of its last event."""
     said_goodbye: bool = False
     skipping: bool = False
 
@@ -91,6 +94,12 @@ class Receiver:
         found = [c for c in self.connections.values() if c.pid == pid]
         return found[-1] if found else None
 
+    def heard(self, pid: int, state: RunState) -> int:
+        """The number of the last event of `pid`, as far as this supervisor, or an
+        earlier one by what it wrote down, received it."""
+        found = self.by_pid(pid)
+        return max(found.heard if found else 0, state.heard.get(pid, 0))
+
     def request(self, connection: Connection, message: Mapping[str, Any]) -> bool:
         """Send a request down; False when the process does not take it."""
         line = json.dumps(dict(message)).encode() + b"\n"
@@ -152,5 +161,6 @@ class Receiver:
         if isinstance(event.body, ev.ProcessJoined):
             connection.pid = event.pid
         connection.rank = event.rank
+        connection.heard = max(connection.heard, event.seq)
         connection.said_goodbye |= isinstance(event.body, ev.ProcessLeft)
         return event

@@ -298,6 +298,8 @@ class Process:
     joined: float = 0.0
     left: float | None = None
     left_reason: str = ""
+    lost: int = 0
+    """Events that it wanted to tell at last and that did not arrive."""
     phase: PhaseNow = PhaseNow()
     step: int | None = None
     training: Training | None = None
@@ -535,6 +537,8 @@ class RunState:
     """Process -> what the system said about it, while it showed no progress."""
     series: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     """Metric -> (step, value), thinned to a bounded number of points."""
+    heard: Mapping[int, int] = field(default_factory=dict)
+    """Process -> the number of the last event that it told itself."""
     events: int = 0
     unknown_events: int = 0
     last_event: float | None = None

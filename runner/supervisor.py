@@ -168,9 +168,9 @@ class Supervisor:
     ) -> None:
         """
         Append an event of our own, or one told on behalf of process `pid`, that
-        happened now or `at` (wall clock).
+        happened now or `at` (wall clock). Only its own events bear its numbers.
         """
-        self._seq += 1
+        self._seq += pid is None
         process = self.state.processes.get(pid) if pid is not None else None
         self.log.append(
             [
@@ -180,7 +180,7 @@ class Supervisor:
                     mono=time.monotonic(),
                     pid=os.getpid() if pid is None else pid,
                     rank=process.rank if process else None,
-                    seq=self._seq,
+                    seq=0 if pid is not None else self._seq,
                 )
             ]
         )
@@ -389,8 +389,8 @@ class Supervisor:
         for event in events:
             self._event(event)
         if closed is not None and closed.pid is not None and not closed.said_goodbye:
-            self._last_phase(closed.pid)
-            self.emit(ev.ProcessLeft("hang-up"), closed.pid)
+            for body in self.flights.left(closed.pid, "hang-up", closed.heard):
+                self.emit(body, closed.pid)
 
     def _last_phase(self, pid: int) -> None:
         """Tell in which phase a process ended, however short that phase was."""
@@ -629,8 +629,9 @@ class Supervisor:
             self._advance(command, lambda c: c.child_ended(self._exit))
         for process in list(self.state.processes.values()):
             if process.left is None:
-                self._last_phase(process.pid)
-                self.emit(ev.ProcessLeft("the run ended"), process.pid)
+                heard = self.receiver.heard(process.pid, self.state)
+                for body in self.flights.left(process.pid, "the run ended", heard):
+                    self.emit(body, process.pid)
         status, code, number = exit_status(self._exit, aborted)
         detail = "" if self._exit is not None else "nobody saw its exit code"
         if self.facts.adopted:

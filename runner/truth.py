@@ -17,6 +17,7 @@ from trainwatch.probes import events as ev
 from trainwatch.runner import manifest, sockets
 from trainwatch.runner.errors import RefusedError
 from trainwatch.runner.files import read_json
+from trainwatch.runner.flights import Flights
 from trainwatch.runner.keeper import EXIT
 from trainwatch.runner.launch import CONTROL_SOCKET
 from trainwatch.runner.log import EventLog
@@ -119,6 +120,7 @@ def correct(folder: Path) -> manifest.Manifest:
         death = memory_death(log.state, ended.status, ended.exit_code, kills.rise())
         told = ev.RunEnded(ended.status, ended.exit_code, ended.signal, ended.detail)
         at = ended.ended or time.time()
+        _tell_who_left(folder, log, at)
         for body in (death, told):
             if body is not None:
                 log.append([ev.of(body, time=at, pid=os.getpid())])
@@ -158,6 +160,16 @@ def with_manifest(state: RunState, facts: manifest.Manifest) -> RunState:
         detail=facts.detail,
     )
     return replace(state, run=run)
+
+
+def _tell_who_left(folder: Path, log: EventLog, at: float) -> None:
+    """Where each process ended whose end nobody saw, and what it could not tell."""
+    flights = Flights(folder)
+    for pid, process in log.state.processes.items():
+        if process.left is None:
+            heard = log.state.heard.get(pid, 0)
+            for body in flights.left(pid, "the run ended", heard):
+                log.append([ev.of(body, time=at, pid=pid, rank=process.rank)])
 
 
 def _from_exit(folder: Path, log: EventLog) -> RunFacts:

@@ -90,6 +90,8 @@ def unseen(process: Process, over: bool) -> dict[str, str]:
         found["steps"] = f"the times of {missing:,} steps did not arrive"
     elif process.evidence == "backward" and not (process.training or steps):
         found["steps"] = "no optimizer was seen to step"
+    if process.lost:
+        found["events"] = f"its last {process.lost:,} events did not arrive"
     if process.left_reason == "hang-up" and process.role in ("rank", "other"):
         found["end"] = "it ended without a goodbye: its last 0.1 s may be missing"
     return found

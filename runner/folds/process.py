@@ -15,7 +15,7 @@ PROBE_ERRORS = 16
 
 def _joined(state: RunState, event: ev.Event, body: ev.ProcessJoined) -> RunState:
     known = state.processes.get(event.pid)
-    base = replace(known, left=None, left_reason="") if known else Process()
+    base = replace(known, left=None, left_reason="", lost=0) if known else Process()
     process = replace(
         base,
         pid=event.pid,
@@ -55,7 +55,13 @@ def _rank_identified(
 def _left(state: RunState, event: ev.Event, body: ev.ProcessLeft) -> RunState:
     if event.pid not in state.processes:
         return state
-    return with_process(state, event.pid, left=event.time, left_reason=body.reason)
+    return with_process(
+        state,
+        event.pid,
+        left=event.time,
+        left_reason=body.reason,
+        lost=body.lost or 0,
+    )
 
 
 def _imported(state: RunState, event: ev.Event, body: ev.LibraryImported) -> RunState:

@@ -12,6 +12,7 @@ import pytest
 from trainwatch.probes import connection as module
 from trainwatch.probes import events as ev
 from trainwatch.probes.connection import Connection
+from trainwatch.probes.flight import FlightRecord, read
 
 
 def until(condition: Any, seconds: float = 20.0) -> None:
@@ -162,6 +163,21 @@ def test_a_training_that_ended_is_not_begun_again(
     line.emit(ev.ProcessLeft())
     collector.wait(lambda: bool(collector.of("process_left")))
     assert collector.of("training_began") == []
+
+
+def test_how_much_was_said_is_known_even_if_nobody_hears_it(
+    line: Connection, tmp_path: Path
+) -> None:
+    record = FlightRecord(str(tmp_path / "7"))
+    line.said = record.said
+    for _ in range(5):
+        line.emit(ev.StepEnded())
+    reading = read((tmp_path / "7").read_bytes())
+    assert reading is not None
+    assert reading.said == 5
+    line.silence()
+    line.emit(ev.StepEnded())
+    assert record.said[0] == 5
 
 
 def test_requests_come_down_the_same_line(

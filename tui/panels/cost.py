@@ -40,6 +40,7 @@ class CostLine(Panel):
                     p.armed,
                     p.left is None,
                     p.dropped,
+                    p.lost,
                     p.step_cost_s,
                     p.probe_errors,
                     tuple(unseen(p, view.state.over)),
@@ -86,10 +87,13 @@ def own_cost(view: RunView) -> list[str]:
 def counters(view: RunView, armed: Sequence[Process]) -> list[Content]:
     """What was dropped or failed, and how many processes say something."""
     dropped = sum(p.dropped for p in armed)
+    lost = sum(p.lost for p in armed)
     parts = [
         Content.styled(f"{dropped:,} events dropped", WARN if dropped else MUTED),
         Content.styled(watched(view, armed), MUTED),
     ]
+    if lost:
+        parts.append(Content.styled(f"{lost:,} events lost", WARN))
     errors = sum(len(p.probe_errors) for p in armed)
     if errors:
         parts.append(Content.styled(f"{errors} probe errors", WARN))
@@ -98,8 +102,8 @@ def counters(view: RunView, armed: Sequence[Process]) -> list[Content]:
     if hidden:
         parts.append(Content.styled(f"not seen: {safe(', '.join(hidden))}", WARN))
     if view.state.host.console_lost:
-        lost = f"{view.state.host.console_lost:,} console bytes lost"
-        parts.append(Content.styled(lost, WARN))
+        gone = f"{view.state.host.console_lost:,} console bytes lost"
+        parts.append(Content.styled(gone, WARN))
     return parts
 
 
