@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SECONDS = 0.15
-LONG_S = 0.3
+SECONDS = 0.3
+LONG_S = 0.4
 """Between steps, where the quick ones differ more."""
 WARM_UP = 4
 ROUNDS = 3

@@ -733,6 +733,27 @@ def resumed_without() -> RunView:
     return memory(host(log)).view(CONSOLE)
 
 
+def slow() -> RunView:
+    """The steps grew, and it is backward that did."""
+    log = trained()
+    for number in range(144, 161):
+        step(log, number, slower=6.0)
+    return in_backward(memory(host(log)), 161).view(CONSOLE)
+
+
+def adopted() -> RunView:
+    """It was running before we came: seen from outside only."""
+    log = Log()
+    log.say(
+        ev.RunStarted(
+            "20260528-train", "train", ARGV, "/home/ada/docs", False, False, True
+        )
+    )
+    log.wait(0.3).say(ev.SupervisorStarted(supervisor=4000, keeper=0))
+    log.wait(0.1).say(ev.ChildSpawned(child=PID))
+    return host(log.wait(30)).view()
+
+
 def hostile() -> RunView:
     """A program whose output and warnings try to draw on our screen."""
     log = trained()

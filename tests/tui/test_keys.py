@@ -15,7 +15,8 @@ from trainwatch.runner.errors import LaunchError, RefusedError
 from trainwatch.runner.outcome import Outcome
 from trainwatch.runner.state import Checkpoint
 from trainwatch.tui.app import Left
-from trainwatch.tui.screens.confirm import ConfirmScreen
+from trainwatch.tui.messages import RunUpdated
+from trainwatch.tui.screens.confirm import ConfirmScreen, at_stake
 from trainwatch.tui.screens.console import ConsoleScreen
 from trainwatch.tui.screens.launch import LaunchScreen
 from trainwatch.tui.screens.run import RunScreen
@@ -52,6 +53,21 @@ async def test_abort_asks_and_then_does_what_was_chosen(
         assert hands.calls == [("abort", FOLDER, how)]
         await until(pilot, lambda: app.asked and app.asked.outcome)
         assert "abort done" in screen_text(app)
+
+
+async def test_what_is_at_stake_goes_on_while_abort_asks(make_app: MakeApp) -> None:
+    view = scenes.live()
+    app = make_app(view)
+    async with app.run_test(size=SIZE) as pilot:
+        await settled(pilot)
+        await pilot.press("a")
+        ended = scenes.ended()
+        app.post_message(RunUpdated(replace(view, now=view.now + 60)))
+        later = at_stake(view.state, view.now + 60)
+        assert later != at_stake(view.state, view.now)
+        await until(pilot, lambda: later in screen_text(app))
+        app.post_message(RunUpdated(ended))
+        await until(pilot, lambda: "it has ended by itself" in screen_text(app))
 
 
 @pytest.mark.parametrize("key", ["escape", "q", "n"])

@@ -53,6 +53,8 @@ def pressing(*keys: str) -> Callable[[Pilot[Any]], Any]:
         scenes.partial,
         scenes.on_cuda,
         scenes.own_phases,
+        scenes.slow,
+        scenes.adopted,
         scenes.hostile,
     ],
 )

@@ -19,6 +19,7 @@ class ConsolePanel(Panel):
     TITLE = "Console"
     PROMISE = "Nothing written yet. The last lines of the program's output stand here."
     MISSED = "The program wrote nothing."
+    ADOPTED = "Not seen: it was adopted while it ran, and writes where it wrote before."
     MOVES = False
 
     def has_data(self, view: RunView) -> bool:

@@ -11,6 +11,7 @@ from trainwatch.runner.memory import rest_name, rest_of_peak
 from trainwatch.runner.slope import trend
 from trainwatch.runner.state import Host, Ledger, Memory, Process
 from trainwatch.runner.text import size
+from trainwatch.runner.unseen import log_only
 from trainwatch.runner.view import RunView
 from trainwatch.tui.format import column_width, fit, grid, pair, safe, spread
 from trainwatch.tui.panels.panel import Panel
@@ -55,6 +56,13 @@ def scale_of(limits: Limits, values: list[int | None]) -> int:
     return max([v for v in values if v is not None] + lines, default=0) or 1
 
 
+def measured(lead: Process | None) -> bool:
+    """Its probes told something about its memory."""
+    return lead is not None and (
+        lead.memory.sampled is not None or lead.ledger != Ledger()
+    )
+
+
 class MemoryPanel(Panel):
     """Bars against the budget, the ledger, and the host."""
 
@@ -67,10 +75,10 @@ class MemoryPanel(Panel):
     AGES = True
 
     def has_data(self, view: RunView) -> bool:
-        lead = view.state.lead
-        return lead is not None and (
-            lead.memory.sampled is not None or lead.ledger != Ledger()
-        )
+        state = view.state
+        if log_only(state) is not None and state.host.tree_rss is not None:
+            return True
+        return measured(state.lead)
 
     def facts(self, view: RunView) -> object:
         lead = view.state.lead
@@ -79,14 +87,14 @@ class MemoryPanel(Panel):
 
     def title(self, view: RunView) -> Content:
         title = super().title(view)
-        if view.state.lead and self.has_data(view):
+        if view.state.lead and measured(view.state.lead):
             title += Content.styled(f" · {safe(view.state.lead.memory.device)}", MUTED)
         return title
 
     def lines(self, view: RunView, width: int, height: int) -> list[Content]:
         lead, host = view.state.lead, view.state.host
-        if lead is None:
-            return []
+        if lead is None or not measured(lead):
+            return outside(host, width)
         if height < 8:
             return short(lead, view, width)[:height]
         return [
@@ -240,6 +248,16 @@ def ledger_lines(lead: Process, width: int) -> list[Content]:
             width,
             "" if rest is not None else MUTED,
         ),
+    ]
+
+
+def outside(host: Host, width: int) -> list[Content]:
+    """What can be seen of a run without probes."""
+    held = f"{size(host.tree_rss)} of RAM held by its processes"
+    return [
+        Content(held),
+        Content.styled("what of it, only a probe could tell", MUTED),
+        host_line(host, width),
     ]
 
 

@@ -7,10 +7,14 @@ import statistics
 from trainwatch.runner.state import Process
 
 
+LATEST = 16
+"""Steps that say how fast it goes now: a run may become slower."""
+
+
 def usual_step_s(process: Process) -> float | None:
-    """Median seconds of a step; the last one before there is a median."""
+    """Median seconds of the latest steps; the last one before there is a median."""
     if process.steps.recent:
-        return statistics.median(process.steps.recent)
+        return statistics.median(process.steps.recent[-LATEST:])
     return process.steps.last_s
 
 
@@ -23,21 +27,23 @@ def wall_step_s(process: Process) -> float | None:
 
 
 def tokens_per_s(process: Process) -> float | None:
-    """Tokens trained on per second of stepping."""
-    steps = process.steps
-    if not steps.tokens or steps.seconds <= 0:
+    """Tokens of a step on the average, per second of the latest ones."""
+    steps, each = process.steps, usual_step_s(process)
+    if not steps.tokens or not each:
         return None
-    return steps.tokens / steps.seconds
+    return steps.tokens / steps.count / each
 
 
 def left_s(process: Process) -> float | None:
-    """Seconds until the last step at the mean pace so far."""
-    each = wall_step_s(process)
-    if each is None or process.training is None or process.step is None:
+    """Seconds until the last step, as fast as the latest ones, with what has run
+    between two steps on the average."""
+    steps, wall, each = process.steps, wall_step_s(process), usual_step_s(process)
+    if wall is None or each is None or process.step is None:
         return None
-    if not process.training.max_steps:
+    if process.training is None or not process.training.max_steps:
         return None
-    return max(0, process.training.max_steps - process.step) * each
+    between = max(0.0, wall - steps.seconds / steps.count)
+    return max(0, process.training.max_steps - process.step) * (each + between)
 
 
 def stepped_long_ago(process: Process, now: float) -> bool:

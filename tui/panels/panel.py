@@ -43,6 +43,8 @@ class Panel(Widget):
     """What will stand here, said while it is empty."""
     MISSED: ClassVar[str] = ""
     """Said when the run ended without it."""
+    ADOPTED: ClassVar[str] = ""
+    """Said instead of a run that was adopted, where that never shows it."""
     PROBED: ClassVar[bool] = False
     """Only a probe can tell it."""
     AGES: ClassVar[bool] = False
@@ -135,6 +137,8 @@ class Panel(Widget):
         why = log_only(state) if self.PROBED else None
         if why is not None:
             return f"Not seen: only a probe could tell, and there is none ({why})."
+        if state.run.adopted and self.ADOPTED:
+            return self.ADOPTED
         return self.MISSED if state.over else self.PROMISE
 
 

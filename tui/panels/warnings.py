@@ -64,6 +64,7 @@ class WarningsPanel(Panel):
     TITLE = "Warnings"
     PROMISE = "None so far. Each is named once, with how often, why and what to do."
     MISSED = "There were no warnings."
+    ADOPTED = "Not seen: the output of an adopted run is not ours to read."
     MOVES = False
     GROWS = True
 

@@ -82,7 +82,7 @@ class Bound(Screen[None]):
 
         if self._over("abort"):
             return
-        self.app.push_screen(ConfirmScreen(self.view), self._abort)
+        self.app.push_screen(ConfirmScreen(self), self._abort)
 
     def _over(self, command: str) -> bool:
         """True, and said so, when the run takes no commands from here."""

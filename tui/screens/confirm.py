@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,6 +18,9 @@ from trainwatch.runner.view import RunView
 from trainwatch.tui.format import safe
 from trainwatch.tui.theme import BAD, MUTED, STRONG, WARN
 from trainwatch.tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from trainwatch.tui.screens.bound import Bound
 
 WAYS = (
     ("step", "Finish the step and save", "then stop: the gentlest way", ""),
@@ -53,6 +56,15 @@ def under_way(state: RunState) -> Command | None:
     return aborts[-1] if aborts else None
 
 
+def stakes(view: RunView) -> str:
+    """What there is to know before the run is stopped."""
+    if view.state.over:
+        return f"it has ended by itself: {view.state.run.status}"
+    said = at_stake(view.state, view.now)
+    standing = under_way(view.state)
+    return said if standing is None else f"{said}\n\nunder way: {safe(standing.detail)}"
+
+
 class ConfirmScreen(ModalScreen[str | None]):
     """Asks how to stop the run; None means not at all."""
 
@@ -75,12 +87,13 @@ class ConfirmScreen(ModalScreen[str | None]):
         Binding("escape,q,n", "cancel", "Let it run", show=False)
     ]
 
-    def __init__(self, view: RunView) -> None:
+    def __init__(self, run: Bound) -> None:
         super().__init__()
-        self._view = view
+        self._run = run
+        """The screen below; the run goes on while this one asks."""
 
     def compose(self) -> ComposeResult:
-        state = self._view.state
+        state = self._run.view.state
         name = safe(state.run.name or state.run.id)
         rows = Rows()
         rows.show(
@@ -95,14 +108,16 @@ class ConfirmScreen(ModalScreen[str | None]):
                 for how, title, text, style in WAYS
             ]
         )
-        said = [at_stake(state, self._view.now)]
-        standing = under_way(state)
-        if standing is not None:
-            said += ["", safe(f"under way: {standing.detail}")]
-        box = Vertical(Static(Content("\n".join(said)), markup=False), rows)
+        box = Vertical(Static(Content(stakes(self._run.view)), markup=False), rows)
         box.border_title = Content.styled(f"Abort {name}?", STRONG)
         box.border_subtitle = Content.styled("enter does it · esc lets it run", MUTED)
         yield box
+
+    def on_mount(self) -> None:
+        self.watch(self._run, "view", self._tell, init=False)
+
+    def _tell(self, view: RunView) -> None:
+        self.query_one(Static).update(Content(stakes(view)))
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
