@@ -6,7 +6,6 @@ import statistics
 
 from trainwatch.runner.state import Process
 
-
 LATEST = 16
 """Steps that say how fast it goes now: a run may become slower."""
 
