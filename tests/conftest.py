@@ -18,6 +18,7 @@ SHARED = ("examples", "odd")
 """Fixtures whose runs are shared: tests that ask for one stay in one process."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for name in SHARED:
