@@ -138,4 +138,8 @@ def worth_telling(before: ev.HostSampled | None, now: ev.HostSampled) -> bool:
     return any(
         abs(now.pressure.get(kind, 0.0) - before.pressure.get(kind, 0.0)) >= 5.0
         for kind in ("some", "full")
+    ) or any(
+        value != before.cards.get(name) and (not value or not before.cards.get(name))
+        for name, value in now.cards.items()
+        if name.endswith(" busy")
     )

@@ -66,9 +66,20 @@ def footprint_call() -> Callable[..., int] | None:
     return call
 
 
+def busy(nvml: Any, handle: Any) -> int:
+    """Percent of the last moment (1/6 to 1 s) in which a kernel ran."""
+    return int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+
+
+def watts(nvml: Any, handle: Any) -> int:
+    milliwatts: int = nvml.nvmlDeviceGetPowerUsage(handle)
+    return round(milliwatts / 1000)
+
+
 class Cards:
     """
-    Bytes used and there on each NVIDIA card, by NVML, where `pynvml` is installed.
+    Each NVIDIA card's bytes, and how busy it is, by NVML, where `pynvml` is
+    installed.
 
     Not run on hardware: tested with a module that stands in for it.
     """
@@ -85,7 +96,10 @@ class Cards:
             self._nvml, self.why_not = None, f"NVML: {error}"
 
     def read(self) -> dict[str, int]:
-        """`0 used`, `0 total`, ...; empty where nothing can be read."""
+        """
+        `0 used` and `0 total` in bytes, `0 busy` in percent, `0 watts`, `1 used`, ...;
+        empty where nothing can be read. Not every card tells the last two.
+        """
         found: dict[str, int] = {}
         if self._nvml is None:
             return found
@@ -95,8 +109,18 @@ class Cards:
                 memory = self._nvml.nvmlDeviceGetMemoryInfo(handle)
                 found[f"{number} used"] = int(memory.used)
                 found[f"{number} total"] = int(memory.total)
+                found |= self._load(number, handle)
         except Exception as error:
             self._nvml, self.why_not = None, f"NVML: {error}"
+        return found
+
+    def _load(self, number: int, handle: Any) -> dict[str, int]:
+        found = {}
+        for ask in (busy, watts):
+            try:
+                found[f"{number} {ask.__name__}"] = ask(self._nvml, handle)
+            except Exception as error:
+                self.why_not = f"NVML tells no {ask.__name__}: {error}"
         return found
 
 

@@ -40,7 +40,7 @@ def test_watch_snapshot_leave_come_back_abort(
     screen.wait_for("Phase", "Memory", "Warnings", "Console")
     folder = only_run(trainwatch.home)
     until(lambda: b"'loss'" in console(folder), "a logged step", within=120)
-    assert "step" in screen.wait_for("Phase", "Console")
+    screen.wait_for("Phase", "Console", "step ")
     (process,) = trainwatch.show()["processes"]
     assert process["trainable"]["parameters"] == 782_336
 

@@ -206,6 +206,13 @@ def host_lines(view: RunView, width: int) -> list[Content]:
     ]
 
 
+def card_value(name: str, value: int) -> str:
+    """ "0 busy", 97 -> "97 %" """
+    if name.endswith(" busy"):
+        return f"{value} %"
+    return f"{value} W" if name.endswith(" watts") else size(value)
+
+
 def readings_lines(host: Host, each: int) -> list[Content]:
     """What only some machines tell."""
     lines = []
@@ -219,5 +226,5 @@ def readings_lines(host: Host, each: int) -> list[Content]:
     if host.footprint is not None:
         lines.append(pair("footprint", size(host.footprint), each))
     for name, value in host.cards.items():
-        lines.append(pair(f"card {name}", size(value), each))
+        lines.append(pair(f"card {name}", card_value(name, value), each))
     return lines

@@ -8,6 +8,7 @@ import pytest
 
 from support.signals import PID, T0, Run
 from trainwatch.probes import events as ev
+from trainwatch.runner.causes.device import waited_for
 
 WORKER = 200
 OURS = {"timed poll": 1}
@@ -221,6 +222,22 @@ def test_where_a_device_may_be_waited_for_idleness_proves_nothing() -> None:
         verdict = run.at(400)
         assert (verdict.state, verdict.evidence_status) == ("slow", "possible")
         assert "device" in verdict.facts[1]
+
+
+@pytest.mark.parametrize(
+    ("cards", "said"),
+    [
+        ({}, "it may wait for the device; a long kernel and a hung one look alike"),
+        (
+            {"0 busy": 2, "0 watts": 80, "1 busy": 99, "1 watts": 310},
+            "card 1 is 99 % busy at 310 W; a long kernel and a hung one look alike",
+        ),
+        ({"0 used": 5, "0 busy": 3}, "card 0 is 3 % busy; a long kernel"),
+        ({"0 busy": 0}, "it may wait for the device, but no card computes"),
+    ],
+)
+def test_what_the_cards_say_to_it(cards: dict[str, int], said: str) -> None:
+    assert waited_for(cards).startswith(said)
 
 
 def test_a_device_that_is_open_counts_where_no_model_was_seen() -> None:

@@ -61,6 +61,14 @@ class Nvml(SimpleNamespace):
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
         return SimpleNamespace(used=100 + handle, total=1000)
 
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:
+        return SimpleNamespace(gpu=97, memory=3)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
+        if handle:
+            raise RuntimeError("Not Supported")
+        return 309_800
+
 
 def test_cards() -> None:
     nvml = Nvml()
@@ -68,9 +76,13 @@ def test_cards() -> None:
     assert cards.read() == {
         "0 used": 100,
         "0 total": 1000,
+        "0 busy": 97,
+        "0 watts": 310,
         "1 used": 101,
         "1 total": 1000,
+        "1 busy": 97,
     }
+    assert cards.why_not == "NVML tells no watts: Not Supported"
     nvml.gone = True
     assert cards.read() == {}
     assert cards.why_not == "NVML: Driver Not Loaded"
@@ -106,3 +118,11 @@ def test_pressure_is_worth_telling() -> None:
     assert not worth_telling(before, replace(before, pressure={"some": 3.0}))
     assert worth_telling(before, replace(before, pressure={"some": 9.0}))
     assert worth_telling(before, replace(before, cgroup_held=10))
+
+
+def test_a_card_that_stops_is_worth_telling() -> None:
+    before = ev.HostSampled(cards={"0 busy": 97, "0 watts": 300})
+    assert not worth_telling(before, replace(before, cards={"0 busy": 60}))
+    assert worth_telling(before, replace(before, cards={"0 busy": 0}))
+    assert worth_telling(replace(before, cards={"0 busy": 0}), before)
+    assert worth_telling(replace(before, cards={}), before)
