@@ -17,6 +17,7 @@ from trainwatch.probes import events as ev
 from trainwatch.probes import flight
 from trainwatch.runner.phases import in_step, shown
 from trainwatch.runner.saves import UNKNOWN, Saving
+from trainwatch.runner.state import RunState
 
 LONG_S = 0.5
 COUNTER_S = 1.0
@@ -197,6 +198,18 @@ class Flights:
             return [ev.ProcessLeft(reason)]
         lost = max(0, reading.said - heard)
         return [_observed(reading), ev.ProcessLeft(reason, lost)]
+
+    def unended(self, state: RunState) -> list[int]:
+        """The processes whose end nobody saw, and those that had something to tell
+        while nobody listened: they have no more than a record."""
+        known = [p.pid for p in state.processes.values() if p.left is None]
+        records = [int(p.name) for p in self.folder.glob("*") if p.name.isdigit()]
+        unknown = [pid for pid in sorted(records) if pid not in state.processes]
+        return known + [pid for pid in unknown if self._said(pid)]
+
+    def _said(self, pid: int) -> int:
+        reading = self.reading(pid)
+        return reading.said if reading is not None else 0
 
     def forget(self, pid: int) -> None:
         descriptor = self._files.pop(pid, None)

@@ -627,11 +627,10 @@ class Supervisor:
         )
         for command in self._commands:
             self._advance(command, lambda c: c.child_ended(self._exit))
-        for process in list(self.state.processes.values()):
-            if process.left is None:
-                heard = self.receiver.heard(process.pid, self.state)
-                for body in self.flights.left(process.pid, "the run ended", heard):
-                    self.emit(body, process.pid)
+        for pid in self.flights.unended(self.state):
+            heard = self.receiver.heard(pid, self.state)
+            for body in self.flights.left(pid, "the run ended", heard):
+                self.emit(body, pid)
         status, code, number = exit_status(self._exit, aborted)
         detail = "" if self._exit is not None else "nobody saw its exit code"
         if self.facts.adopted:

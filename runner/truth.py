@@ -165,11 +165,12 @@ def with_manifest(state: RunState, facts: manifest.Manifest) -> RunState:
 def _tell_who_left(folder: Path, log: EventLog, at: float) -> None:
     """Where each process ended whose end nobody saw, and what it could not tell."""
     flights = Flights(folder)
-    for pid, process in log.state.processes.items():
-        if process.left is None:
-            heard = log.state.heard.get(pid, 0)
-            for body in flights.left(pid, "the run ended", heard):
-                log.append([ev.of(body, time=at, pid=pid, rank=process.rank)])
+    for pid in flights.unended(log.state):
+        process = log.state.processes.get(pid)
+        rank = process.rank if process else None
+        heard = log.state.heard.get(pid, 0)
+        for body in flights.left(pid, "the run ended", heard):
+            log.append([ev.of(body, time=at, pid=pid, rank=rank)])
 
 
 def _from_exit(folder: Path, log: EventLog) -> RunFacts:

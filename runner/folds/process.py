@@ -53,11 +53,12 @@ def _rank_identified(
 
 
 def _left(state: RunState, event: ev.Event, body: ev.ProcessLeft) -> RunState:
-    if event.pid not in state.processes:
+    if event.pid not in state.processes and not body.lost:
         return state
     return with_process(
         state,
         event.pid,
+        joined=process_of(state, event).joined,
         left=event.time,
         left_reason=body.reason,
         lost=body.lost or 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -59,6 +60,26 @@ def test_what_a_process_could_not_tell_is_counted(folder: Path) -> None:
     assert process.lost == 9 - 3
     assert process.phase.name == "save"
     assert unseen(process, True)["events"] == "its last 6 events did not arrive"
+
+
+def test_what_a_process_wanted_to_tell_that_nobody_met_is_counted(
+    folder: Path,
+) -> None:
+    (folder / "flight").mkdir()
+    for pid, said in ((70_001, 60), (70_002, 0)):
+        file = folder / "flight" / str(pid)
+        record = FlightRecord(str(file))
+        record.said[0] = said
+        written = file.read_bytes()
+        file.write_bytes(written.replace(pack(os.getpid()), pack(pid), 1))
+    (folder / "flight" / "notes").write_text("of somebody else")
+    assert truth.correct(folder).status == "lost"
+    state = EventLog(folder).state
+    assert {p.pid: p.lost for p in state.processes.values()} == {70_001: 60}
+
+
+def pack(pid: int) -> bytes:
+    return pid.to_bytes(4, sys.byteorder)
 
 
 def test_without_a_flight_record_nobody_can_count(folder: Path) -> None:

@@ -37,7 +37,9 @@ def test_an_answer_reaches_the_program_and_the_screen_comes_back(
     screen = app(tmp_path, CHOICE)
     before = screen.wait_for("Enter your choice:", "Console")
     screen.press("i")
-    shown = screen.wait_for("ask has the keyboard", "ctrl+] takes it back")
+    shown = screen.wait_for(
+        "ask has the keyboard", "ctrl+] takes it back", "Enter your choice:"
+    )
     assert "Enter your choice:" in shown
     assert "Console" not in shown
     screen.press("3\r")
