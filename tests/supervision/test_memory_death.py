@@ -27,6 +27,9 @@ resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 bytearray(8 << 30)
 """
 
+# The kernel counts what it kills for the whole machine.
+pytestmark = pytest.mark.xdist_group("killed")
+
 
 @pytest.fixture
 def group() -> Iterator[Path]:
