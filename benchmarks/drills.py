@@ -27,7 +27,7 @@ from support import drills
 from support.runs import Trainwatch
 
 EXAMPLES = ("sft_lora", "dpo", "partial")
-STEPS = {"sft_lora": 60, "dpo": 60, "partial": 60}
+STEPS = {"sft_lora": 60, "dpo": 60, "partial": 100}
 
 
 @contextmanager

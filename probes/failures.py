@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-from .guard import switch_off
+from .guard import by_handler, switch_off
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,27 +53,37 @@ def tell(process: Process, kind: Any, error: Any, trace: Any, thread: str) -> No
     """Report an exception that nobody caught; `thread` is "" for the main one."""
     if process.silent:
         return
-    try:
-        text, message = _told(kind, error, trace)
-        name = getattr(kind, "__name__", str(kind))
-        phase, step = _origin(process, error)
-        if thread:
-            message = "in thread %s: %s" % (thread, message)
-        timeline = process.timeline
-        if timeline is not None and timeline.record is not None and not thread:
-            timeline.record.error(message)
-        process.connection.say(
-            "exception_raised",
-            {
-                "kind": name,
-                "message": message[:MESSAGE_CHARACTERS],
-                "traceback": text[-TRACEBACK_CHARACTERS:],
-                "phase": phase,
-                "step": step,
-            },
-        )
-    except Exception as fault:
-        switch_off("failures", fault)
+    for again in (True, False):
+        try:
+            _say(process, kind, error, trace, thread)
+            return
+        except Exception as fault:
+            # What ends a DataLoader's worker ends its parent by two exceptions, and
+            # the second one comes by SIGCHLD: here, as likely as not.
+            if not (again and by_handler(fault)):
+                switch_off("failures", fault)
+                return
+
+
+def _say(process: Process, kind: Any, error: Any, trace: Any, thread: str) -> None:
+    text, message = _told(kind, error, trace)
+    name = getattr(kind, "__name__", str(kind))
+    phase, step = _origin(process, error)
+    if thread:
+        message = "in thread %s: %s" % (thread, message)
+    timeline = process.timeline
+    if timeline is not None and timeline.record is not None and not thread:
+        timeline.record.error(message)
+    process.connection.say(
+        "exception_raised",
+        {
+            "kind": name,
+            "message": message[:MESSAGE_CHARACTERS],
+            "traceback": text[-TRACEBACK_CHARACTERS:],
+            "phase": phase,
+            "step": step,
+        },
+    )
 
 
 def _told(kind: Any, error: Any, trace: Any) -> Any:

@@ -1,7 +1,9 @@
 """
 Fail open: an error in a probe switches that probe off and is told once.
 
-The user's code never sees it. The guard also measures what the hooks cost.
+The user's code never sees it, unless it is the user's own: a signal handler runs
+between any two lines of the main thread, and what it raises there is the program's.
+The guard also measures what the hooks cost.
 """
 
 from __future__ import annotations
@@ -38,16 +40,42 @@ def tell_to(report: Optional[Callable[[str, str], None]]) -> None:
 
 
 def switch_off(probe: str, error: BaseException) -> None:
-    """Switch `probe` off because of `error`."""
+    """
+    Switch `probe` off because of `error`.
+
+    Raises:
+        BaseException: `error` itself, where a signal handler raised it.
+    """
     meter.errors += 1
-    if probe in _off:
-        return
-    _off.add(probe)
-    if _tell is not None:
-        try:
-            _tell(probe, "%s: %s" % (type(error).__name__, error))
-        except Exception:
-            meter.errors += 1
+    if probe not in _off:
+        _off.add(probe)
+        if _tell is not None:
+            try:
+                _tell(probe, "%s: %s" % (type(error).__name__, error))
+            except Exception:
+                meter.errors += 1
+    if by_handler(error):
+        raise error
+
+
+def by_handler(error: BaseException) -> bool:
+    """Did a signal handler of the program raise `error`?"""
+    import signal
+
+    codes = []
+    for number in signal.valid_signals():
+        handler: Any = signal.getsignal(number)
+        while hasattr(handler, "func"):  # A partial.
+            handler = handler.func
+        if callable(handler) and not hasattr(handler, "__code__"):
+            handler = getattr(handler, "__func__", type(handler).__call__)
+        codes.append(getattr(handler, "__code__", None))
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def is_off(probe: str) -> bool:

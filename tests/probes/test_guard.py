@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import functools
+import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from trainwatch.probes import failures as failures_probe
 from trainwatch.probes import guard
 
 
@@ -111,3 +115,72 @@ def test_the_meter_counts_calls_and_time() -> None:
         quick()
     assert guard.meter.calls == calls + 10
     assert guard.meter.seconds > seconds
+
+
+class Late:
+    """Ways to write a signal handler that raises."""
+
+    def method(self, number: int, frame: Any) -> None:
+        raise TimeoutError("the program's own")
+
+    __call__ = method
+
+
+@pytest.fixture(params=["function", "method", "object", "partial"])
+def handler(request: pytest.FixtureRequest) -> Iterator[None]:
+    late = Late()
+    ways = {
+        "function": lambda number, frame: late(number, frame),
+        "method": late.method,
+        "object": late,
+        "partial": functools.partial(Late.method, late),
+    }
+    before = signal.signal(signal.SIGUSR1, ways[request.param])
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("handler")
+def test_what_a_signal_handler_raises_is_the_programs(
+    failures: list[tuple[str, str]],
+) -> None:
+    @guard.guarded("one")
+    def hook() -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    def stands_around(args: Any, kwargs: Any) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    with pytest.raises(TimeoutError, match="own"):
+        hook()
+    call = guard.around(len, stands_around, lambda *_: None)
+    with pytest.raises(TimeoutError, match="own"):
+        call([])
+    assert [probe for probe, _ in failures] == ["one", "hook"]
+
+
+@pytest.mark.usefixtures("handler")
+def test_an_exception_is_told_though_a_signal_comes_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[Any] = []
+    process: Any = SimpleNamespace(
+        silent=False,
+        timeline=None,
+        where=lambda: ("fetch", 7),
+        connection=SimpleNamespace(say=lambda kind, fields: said.append(fields)),
+    )
+    told, late = failures_probe._told, [True]
+
+    def interrupted(*error: Any) -> Any:
+        if late:
+            late.clear()
+            signal.raise_signal(signal.SIGUSR1)
+        return told(*error)
+
+    monkeypatch.setattr(failures_probe, "_told", interrupted)
+    error = ConnectionResetError("a worker")
+    failures_probe.tell(process, type(error), error, None, "")
+    assert [(s["message"], s["phase"]) for s in said] == [
+        ("ConnectionResetError: a worker", "fetch")
+    ]
