@@ -43,7 +43,7 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
     """
     state = view.state
     run = state.run
-    return {
+    document = {
         "schema": SCHEMA,
         "run": {
             "id": run.id,
@@ -161,6 +161,7 @@ def show_document(view: RunView, folder: Path) -> dict[str, Any]:
             "log_only": log_only(state),
         },
     }
+    return {name: _finite(part) for name, part in document.items()}
 
 
 def process_document(process: Process, now: float, over: bool) -> dict[str, Any]:
@@ -485,3 +486,14 @@ def _number(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return round(value, 6)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for each number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_finite(held) for held in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import HealthCheck, example, given, reject, settings
 from hypothesis import strategies as st
 
 from support.hostile_events import events
@@ -114,6 +115,7 @@ def look(state: RunState, now: float, folder: Path) -> None:
 
 @fuzzed(250)
 @given(st.lists(events(), max_size=30), st.floats(0, 2e9))
+@example([ev.of(ev.HostSampled(cpu=nan, cgroup_pressure={"": inf}), time=0.0)], 0.0)
 def test_any_events_make_a_state(
     tmp_path_factory: pytest.TempPathFactory, told: list[ev.Event], now: float
 ) -> None:
