@@ -28,7 +28,7 @@ from trainwatch.runner.signals.pipes import other_end
 from trainwatch.runner.signals.pressure import stalled
 from trainwatch.runner.signals.proc import PROC, Proc
 from trainwatch.runner.signals.telling import first, worth_telling
-from trainwatch.runner.signals.trace import IDLE_BYTES, Trace, add, rates
+from trainwatch.runner.signals.trace import IDLE_BYTES, Trace, add, rates, settled
 from trainwatch.runner.signals.waits import Wait, polls
 from trainwatch.runner.state import RunState
 
@@ -225,6 +225,7 @@ class Sampler:
     def _body(self, pid: int, offset: float, seen: Look) -> ev.SignalsSampled:
         trace = self._traces.get(pid, Trace())
         now = rates(trace)
+        seen = settled(trace) or seen
         wait = seen.wait
         keyboard = wait.what == "keyboard"
         other = self._holder(pid, seen)

@@ -12,10 +12,17 @@ from trainwatch.runner.signals.look import Look
 WINDOW_S = 4.0
 """Rates are over so many seconds, or what there is of them."""
 IDLE_CPU = 3.0
-"""Percent of a core below which a process does nothing. Ours in it use about 0.1, and
-more in a moment: a blip is not to undo what was seen for a minute."""
+"""Percent of a core below which a process does nothing. Ours in it use about 0.1."""
 IDLE_BYTES = 32_768.0
 """Bytes a second below which it moves none; our own looks read some hundred."""
+LONG_S = 8.0
+"""Idle for so long, it is not called awake for one blip: on a full machine a page that
+is read again, or a clock tick charged to whom it finds, looks like work."""
+BLIPS_S = 60.0
+"""A second blip within so long is none."""
+WAKES = ("lock", "shared lock", "timed lock", "timed poll", "sleep")
+"""Waits that a thread leaves for a moment and goes back to. One that leaves another
+has got what it waited for."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,9 @@ class Trace:
     looks: tuple[tuple[float, Look], ...] = ()
     idle_since: float | None = None
     """Monotonic time since which it neither computes nor moves bytes."""
+    blip: float | None = None
+    """Monotonic time of what it did since, where that was so short that it may be
+    nothing."""
 
     @property
     def last(self) -> Look | None:
@@ -53,11 +63,49 @@ def add(trace: Trace, mono: float, look: Look) -> Trace:
     if not kept and trace.looks:
         kept = [trace.looks[-1]] if mono - trace.looks[-1][0] <= 3 * WINDOW_S else []
     trace = replace(trace, looks=(*kept, (mono, look)))
-    if moves(rates(trace)) or (look.status == "D" and not _still(trace)):
-        return replace(trace, idle_since=None)
-    if trace.idle_since is None and len(trace.looks) > 1:
-        return replace(trace, idle_since=trace.looks[0][0])
-    return trace
+    since = trace.idle_since
+    long = since is not None and mono - since >= LONG_S
+    paging = _mostly(trace, "D") if long else look.status == "D"
+    if not moves(rates(trace)) and (not paging or _still(trace)):
+        if since is None and len(trace.looks) > 1:
+            return replace(trace, idle_since=trace.looks[0][0])
+        return trace
+    if trace.blip is not None and mono - trace.blip <= BLIPS_S:
+        if mono - trace.blip <= WINDOW_S:
+            return trace
+    elif long:
+        return replace(trace, blip=mono)
+    return replace(trace, idle_since=None, blip=None)
+
+
+def settled(trace: Trace) -> Look | None:
+    """
+    The last look; of a process that is idle, with the waits of the newest look that
+    did not catch a thread of it awake, unless half of the looks do.
+    """
+    last = trace.last
+    waits = [look for _, look in trace.looks if look.wait.what]
+    asleep = [look for look in waits if not _awake(look)]
+    if last is None or trace.idle_since is None or 2 * len(asleep) <= len(waits):
+        return last
+    kept = asleep[-1]
+    if _main_awake(last) and kept.wait.what not in WAKES:
+        return last
+    return replace(last, status=kept.status, wait=kept.wait, threads=kept.threads)
+
+
+def _awake(look: Look) -> bool:
+    return _main_awake(look) or "running" in look.threads
+
+
+def _main_awake(look: Look) -> bool:
+    return look.wait.what == "running" or look.status == "D"
+
+
+def _mostly(trace: Trace, status: str) -> bool:
+    """In at least half of the looks."""
+    found = [look for _, look in trace.looks if look.status == status]
+    return 2 * len(found) >= len(trace.looks)
 
 
 def _still(trace: Trace) -> bool:

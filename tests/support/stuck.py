@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -57,6 +58,7 @@ LATE_S = 20.0
 """A verdict that is late is still waited for, so that the table can say how late."""
 HALTED_S = 5.0
 """Nobody could look for so long: the machine was halted."""
+TRIES = 3
 HOLD_S = float(os.environ.get("TRAINWATCH_STUCK_HOLD", "15"))
 """How long a verdict must stand."""
 
@@ -187,6 +189,10 @@ def read(path: Path = CASES) -> dict[str, Case]:
     return cases
 
 
+class NotStartedError(Exception):
+    """The system did not start a process of the case; no verdict is to be had."""
+
+
 class Board:
     """
     Plays cases in their order, as many at a time as PARALLEL says.
@@ -219,12 +225,20 @@ class Board:
 def play(case: Case) -> Record:
     """
     Run a case to its end and keep what is said of it. Once more where the machine was
-    halted meanwhile, which looks like nothing a script does.
+    halted meanwhile, which looks like nothing a script does, or where what runs beside
+    the case was not started.
+
+    Raises:
+        NotStartedError: not at the last try either.
     """
-    for _ in range(3):
+    for left in reversed(range(TRIES)):
         home = Path(tempfile.mkdtemp(prefix="tws-"))
         try:
             record = _Play(case, home).record()
+        except NotStartedError:
+            if not left:
+                raise
+            continue
         finally:
             shutil.rmtree(home, ignore_errors=True)
         if record.blind_s < HALTED_S:
@@ -260,18 +274,14 @@ class _Play:
         self.typed = False
 
     def record(self) -> Record:
-        beside = self._beside()
-        try:
+        with ExitStack() as beside:
+            self._beside(beside)
             folder = self._start()
             if folder is None:
                 zero, began, survivors = self.last[0], False, ()
             else:
                 zero, began = self._watch(folder)
                 survivors = self._end(folder)
-        finally:
-            for process in beside:
-                process.kill()
-                process.wait()
         return Record(
             case=self.case,
             changes=tuple(self._change(zero, *c) for c in self.changes),
@@ -287,16 +297,18 @@ class _Play:
         places = {"python": sys.executable, "scripts": SCRIPTS, "cwd": self.cwd}
         return [word.format(**places) for word in shlex.split(text)]
 
-    def _beside(self) -> list[subprocess.Popen[bytes]]:
-        return [
-            subprocess.Popen(
-                [sys.executable, str(SCRIPTS / "beside.py"), *shlex.split(words)],
-                cwd=self.cwd,
-                stdin=subprocess.DEVNULL,
-            )
-            for words in self.case.beside.split(";")
-            if words
-        ]
+    def _beside(self, until_end: ExitStack) -> None:
+        """Start what runs beside it; at its end that is killed."""
+        for words in filter(None, self.case.beside.split(";")):
+            command = [sys.executable, str(SCRIPTS / "beside.py"), *shlex.split(words)]
+            try:
+                process = subprocess.Popen(
+                    command, cwd=self.cwd, stdin=subprocess.DEVNULL
+                )
+            except OSError as error:
+                raise NotStartedError(" ".join(command)) from error
+            until_end.enter_context(process)
+            until_end.callback(process.kill)
 
     def _start(self) -> Path | None:
         """The run's folder; None where it was refused, which is then the verdict."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainwatch.probes import events as ev
@@ -11,7 +11,8 @@ from trainwatch.runner.fold import fold_all
 from trainwatch.runner.signals.look import Look
 from trainwatch.runner.signals.proc import Traffic
 from trainwatch.runner.signals.sampler import Sampler
-from trainwatch.runner.signals.trace import Trace, add, rates
+from trainwatch.runner.signals.trace import Trace, add, rates, settled
+from trainwatch.runner.signals.waits import Wait
 from trainwatch.runner.state import RunState
 
 PID = 7
@@ -152,11 +153,57 @@ def test_rates_are_over_the_last_seconds() -> None:
 
 
 def test_idle_is_since_it_last_did_anything() -> None:
-    idle = [looked(3.0)] * 8
+    idle = [looked(3.0)] * 7
     assert trace(*idle).idle_since == 0.0
     assert trace(*idle, looked(3.5)).idle_since is None
     assert trace(*idle, looked(3.0, 10**7)).idle_since is None
     assert trace(looked(0.0), looked(0.9), *idle).idle_since is not None
+
+
+def test_one_blip_does_not_undo_a_long_idleness() -> None:
+    long = [looked(3.0)] * 12
+    blip = [looked(3.5)] * 12
+    assert trace(*long, looked(3.5)).idle_since == 0.0
+    assert trace(*long, *blip).idle_since == 0.0
+    assert trace(*long, *(looked(3.0 + 0.1 * n) for n in range(4))).idle_since == 0.0
+
+
+def test_what_goes_on_or_comes_again_undoes_it() -> None:
+    long = [looked(3.0)] * 12
+    assert trace(*long, *(looked(3.0 + 0.1 * n) for n in range(8))).idle_since is None
+    twice = trace(*long, *[looked(3.5)] * 12, looked(4.0))
+    assert twice.idle_since is None
+    assert trace(*long, *[looked(3.5)] * 70, looked(4.0)).idle_since == 0.0
+
+
+def waiting(what: str, status: str = "S", **threads: int) -> Look:
+    return replace(looked(3.0), wait=Wait(what, what), status=status, threads=threads)
+
+
+def test_a_look_that_finds_an_idle_process_awake_says_what_it_waits_for() -> None:
+    lock = waiting("lock", lock=3)
+    awake = waiting("running", "R", lock=3)
+    paging = waiting("lock", "D", lock=3)
+    thread = waiting("lock", lock=2, running=1)
+    for caught in (awake, paging, thread):
+        assert settled(trace(*[lock] * 4, caught)) == lock
+    assert settled(trace(*[lock] * 4, *[awake] * 3)) == awake
+    assert settled(trace(lock, awake)) == awake
+
+
+def test_one_that_got_what_it_waited_for_is_awake() -> None:
+    awake = waiting("running", "R")
+    assert settled(trace(*[waiting("keyboard")] * 4, awake)) == awake
+    assert settled(trace(*[waiting("lock")] * 4, waiting("keyboard"))) == waiting(
+        "keyboard"
+    )
+
+
+def test_a_page_that_is_read_once_is_no_work() -> None:
+    lock, paging = waiting("lock"), waiting("disk", "D")
+    assert trace(*[lock] * 9, paging, lock, paging, lock).idle_since == 0.0
+    assert trace(*[lock] * 3, paging).idle_since is None
+    assert trace(*[lock, paging] * 9).idle_since is None
 
 
 def test_another_process_by_the_same_pid_begins_anew() -> None:
