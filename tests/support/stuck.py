@@ -27,6 +27,7 @@ import psutil
 from support.runs import until
 from trainwatch.runner import control
 from trainwatch.runner.errors import RefusedError
+from trainwatch.runner.state import Signals
 from trainwatch.runner.verdict import Verdict
 from trainwatch.runner.view import Watch
 
@@ -125,6 +126,8 @@ class Record:
     case: Case
     changes: tuple[Change, ...] = ()
     """The first headline, and each one whose state or kind was another."""
+    signals: tuple[str, ...] = ()
+    """What the system said of each process by the last change."""
     met: Change | None = None
     """The first headline that was right."""
     last: Change | None = None
@@ -164,6 +167,8 @@ class Record:
 
     def __str__(self) -> str:
         lines = [*self.wrong, "in all:", *map(str, self.changes), f"last {self.last}"]
+        if self.wrong:
+            lines += ["at the last change:", *self.signals]
         if self.blind_s > HALTED_S:
             lines.append(f"nobody could look for {self.blind_s:.0f} s")
         return "\n".join(lines)
@@ -246,6 +251,18 @@ def play(case: Case) -> Record:
     return record
 
 
+def told(signals: Signals, now: float) -> str:
+    """Those of one process, `now - seen` old, in one line."""
+    idle = signals.idle_since
+    return (
+        f"{signals.of} {signals.name} {now - signals.seen:.1f} s ago: {signals.status} "
+        f"{signals.wait} {signals.call}, threads {dict(signals.threads)}, "
+        + ("awake" if idle is None else f"idle for {now - idle:.1f} s")
+        + f", CPU {signals.cpu} queued {signals.queued} % "
+        f"read {signals.read} write {signals.write} B/s"
+    )
+
+
 class _Play:
     """One case while it is played."""
 
@@ -267,6 +284,7 @@ class _Play:
             "HF_HUB_OFFLINE": "1",
         }
         self.changes: list[tuple[float, Verdict]] = []
+        self.signals: tuple[str, ...] = ()
         self.met: tuple[float, Verdict] | None = None
         self.last: tuple[float, Verdict] | None = None
         self.alive: tuple[float, Verdict] | None = None
@@ -285,6 +303,7 @@ class _Play:
         return Record(
             case=self.case,
             changes=tuple(self._change(zero, *c) for c in self.changes),
+            signals=self.signals,
             met=self._change(zero, *self.met) if self.met else None,
             last=self._change(zero, *self.last) if self.last else None,
             alive=self._change(zero, *self.alive) if self.alive else None,
@@ -345,7 +364,9 @@ class _Play:
             while True:
                 view = watch.read()
                 now = time.time()
-                self._keep(now, view.verdict, view.state.over)
+                if self._keep(now, view.verdict, view.state.over):
+                    seen = view.state.signals.values()
+                    self.signals = tuple(told(s, now) for s in seen)
                 if zero is None and began.exists():
                     zero = began.stat().st_mtime
                 if self.case.types and view.verdict.state == "waiting":
@@ -358,18 +379,19 @@ class _Play:
         finally:
             watch.close()
 
-    def _keep(self, now: float, verdict: Verdict, over: bool) -> None:
+    def _keep(self, now: float, verdict: Verdict, over: bool) -> bool:
+        """True where it is another headline than before."""
         self.last = (now, verdict)
         if not over:
             self.alive = self.last
-        before = self.changes[-1][1] if self.changes else None
-        if before is None or (before.state, before.kind) != (
-            verdict.state,
-            verdict.kind,
-        ):
-            self.changes.append(self.last)
         if self.met is None and self.case.met(verdict):
             self.met = self.last
+        before = self.changes[-1][1] if self.changes else None
+        same = (verdict.state, verdict.kind)
+        if before is not None and (before.state, before.kind) == same:
+            return False
+        self.changes.append(self.last)
+        return True
 
     def _enough(
         self, now: float, over: bool, zero: float | None, started: float
