@@ -2,8 +2,9 @@
 A delay put into a phase is found in that phase, and nowhere else.
 
 Each script is slow in one place at a time and says how long it truly was, by its
-own clock. The phase grew by that long to 5 %, over the same phase where nothing
-was slow, and no other phase of that step grew.
+own clock. A phase of a step grew by that long to 5 %, over the same phase where
+nothing was slow, and no other phase of that step grew; a phase between steps took
+what the script took for the whole of it, to 5 % of the delay.
 """
 
 from __future__ import annotations
@@ -46,7 +47,6 @@ class Part:
     """One training, or what comes before the first: as told, and what was slow."""
 
     calls: list[Row]
-    """Each delay, and with 0 seconds what a delay between steps compares to."""
     steps: list[Row] = field(default_factory=list)
     phases: list[Row] = field(default_factory=list)
 
@@ -60,14 +60,13 @@ class Part:
         phase must be off in all of them.
         """
         found: dict[tuple[str, str], list[float]] = defaultdict(list)
-        delays = [row for row in self.calls if row["seconds"]]
-        slow = {row["step"] for row in delays}
+        slow = {row["step"] for row in self.calls}
         usual = {phase: self._usual(phase, slow) for phase in STEP_PHASES}
         for step in slow:
             told = next((t for t in self.steps if step in _numbers(t)), None)
             if told is None:
                 continue
-            rows = [row for row in delays if row["step"] == step]
+            rows = [row for row in self.calls if row["step"] == step]
             wanted: Counter[str] = Counter()
             for row in rows:
                 wanted[row["phase"]] += row["seconds"]
@@ -76,8 +75,8 @@ class Part:
                 for phase in STEP_PHASES:
                     seconds = _seconds(told, phase) - told["count"] * usual[phase]
                     found[place, phase].append((seconds - wanted[phase]) / delay)
-        owner = {row["place"]: row["phase"] for row in delays}
-        between = {row["phase"] for row in delays} - set(STEP_PHASES)
+        owner = {row["place"]: row["phase"] for row in self.calls}
+        between = set(owner.values()) - set(STEP_PHASES)
         return {
             **{
                 (place, phase): median(shares)
@@ -100,24 +99,16 @@ class Part:
     def _between(self, phase: str) -> float:
         """
         The same for a phase that is no part of a step: what is told beyond the
-        script's own clock, in a slow call over a quick one. Of few calls the shortest
-        are compared: a busy machine only makes them longer.
+        script's own clock.
         """
-        calls = [call for call in self.calls if call["phase"] == phase]
-        slow = [
-            (self._told(call) - call["whole"], call["seconds"])
-            for call in calls
-            if call["seconds"]
-        ]
-        rest, delay = min(slow)
-        quick = min(
-            self._told(call) - call["whole"] for call in calls if not call["seconds"]
+        return median(
+            (self._told(call) - call.get("whole", call["seconds"])) / call["seconds"]
+            for call in self.calls
+            if call["phase"] == phase
         )
-        return float((rest - quick) / delay)
 
     def _told(self, call: Row) -> float:
-        """Seconds of the phase in which `call` was; 0 where it was too short to
-        be told."""
+        """Seconds of the phase in which `call` was; 0 where none was told."""
         for told in self.phases:
             within = 0 <= call["began"] - told["began"] < told["seconds"]
             if within and told["phase"] == call["phase"]:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 SECONDS = 0.3
 LONG_S = 0.4
-"""Between steps, where the quick ones differ more."""
+"""Between steps, where what the script itself does takes milliseconds."""
 WARM_UP = 4
-ROUNDS = 3
+ROUNDS = 5
 
 
 class Delays:
@@ -31,6 +31,8 @@ class Delays:
         self._plan: list[str] = []
         self._calls: Counter[str] = Counter()
         self._rows: list[dict] = []
+        self._inner = 0.0
+        """Seconds of what was whole by itself within the whole under way."""
 
     def begin(self, stack: str, places: dict[str, str]) -> int:
         """
@@ -66,12 +68,16 @@ class Delays:
     def whole(self) -> Iterator[None]:
         """
         What runs now is the whole phase of the delay in it: how long it took, with
-        files to write, differs by more than the delay may be off.
+        files to write, differs by more than the delay may be off. One in another is
+        no part of the outer one.
         """
-        began, first = time.monotonic(), len(self._rows)
+        began, first, outer = time.monotonic(), len(self._rows), self._inner
+        self._inner = 0.0
         yield
+        took = time.monotonic() - began
         for row in self._rows[first:]:
-            row["whole"] = time.monotonic() - began
+            row.setdefault("whole", took - self._inner)
+        self._inner = outer + took
 
     def __call__(self, place: str) -> None:
         """Sleep in the steps in which `place` is slow."""
@@ -89,18 +95,13 @@ class Delays:
             self._add(place, self._phases[place], began)
 
     def every_other(self, phase: str) -> None:
-        """
-        Sleep in the second call of this stack, the fourth and so on. The others
-        have a row too, of 0 seconds: they are what the slow ones compare to.
-        """
+        """Sleep in the second call of this stack, the fourth and so on."""
         key = f"{self._stack} {phase}"
         self._calls[key] += 1
-        began = time.monotonic()
         if self._calls[key] % 2 == 0:
+            began = time.monotonic()
             time.sleep(LONG_S)
             self._add(phase, phase, began)
-        else:
-            self._add(phase, phase, began, 0.0)
 
     def write(self, file: Path) -> None:
         file.write_text(json.dumps(self._rows))
@@ -109,11 +110,7 @@ class Delays:
         step = self.step - 1
         return 0 <= step < len(self._plan) and self._plan[step] == place
 
-    def _add(
-        self, place: str, phase: str, began: float, seconds: float | None = None
-    ) -> None:
-        if seconds is None:
-            seconds = time.monotonic() - began
+    def _add(self, place: str, phase: str, began: float) -> None:
         self._rows.append(
             {
                 "stack": self._stack,
@@ -121,7 +118,6 @@ class Delays:
                 "phase": phase,
                 "step": self.step,
                 "began": began,
-                "seconds": seconds,
-                "whole": seconds,
+                "seconds": time.monotonic() - began,
             }
         )
